@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tray_agent.core import keys
-from tray_agent.core.events import InputEvent
+from tray_agent.core.events import Command, InputEvent
 
 FloatVector = npt.NDArray[np.float32]
 
@@ -60,21 +60,6 @@ class Controls:
         """Views of an action vector (or a batch, last axis): buttons, relative, axes."""
         b, r = len(self.buttons), len(self.buttons) + len(self.relative)
         return vector[..., :b], vector[..., b:r], vector[..., r:]
-
-
-@dataclass(frozen=True)
-class Command:
-    """One tick's output for the guard: what shall be held now, and what to move once.
-
-    Attributes:
-        held: names of the buttons that shall be down.
-        relative: counts to move in this tick, by control.
-        axes: new positions, by control.
-    """
-
-    held: frozenset[str] = frozenset()
-    relative: Mapping[str, float] = field(default_factory=dict)
-    axes: Mapping[str, float] = field(default_factory=dict)
 
 
 def to_command(controls: Controls, vector: FloatVector) -> Command:

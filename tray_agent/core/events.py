@@ -1,6 +1,7 @@
-"""What a device reports (standard library only)."""
+"""What a device reports, and what the agent asks for (standard library only)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 EventKind = Literal["button", "relative", "axis"]
@@ -44,3 +45,18 @@ class WindowInfo:
     title: str
     rect: tuple[int, int, int, int]
     pid: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One tick's output for the guard: what shall be held now, and what to move once.
+
+    Attributes:
+        held: names of the buttons that shall be down.
+        relative: counts to move in this tick, by control.
+        axes: new positions, by control.
+    """
+
+    held: frozenset[str] = frozenset()
+    relative: Mapping[str, float] = field(default_factory=dict)
+    axes: Mapping[str, float] = field(default_factory=dict)

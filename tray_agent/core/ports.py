@@ -6,8 +6,7 @@ Errors of the OS come out as `PlatformUnavailable` (at start) or `CaptureLost` (
 
 from typing import Protocol
 
-from tray_agent.core.controls import Command
-from tray_agent.core.events import InputEvent, WindowInfo
+from tray_agent.core.events import Command, InputEvent, WindowInfo
 from tray_agent.core.media import AudioChunk, Frame
 
 

@@ -124,7 +124,7 @@ class Listener:
             hello = connection.receive(_ACCEPT_HELLO_S)
         except ConnectionError:
             return False
-        return bool(hello) and hmac.compare_digest(str(hello.get("token")), self._token)
+        return hello is not None and hmac.compare_digest(str(hello.get("token")), self._token)
 
     def close(self) -> None:
         self._sock.close()
