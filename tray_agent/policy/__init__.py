@@ -1,0 +1,1 @@
+"""Bundles and playing them with onnxruntime (never torch)."""

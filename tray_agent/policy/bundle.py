@@ -1,0 +1,183 @@
+"""Bundles on disk: the one owner of their format. Used by the trainer's process and by the daemon.
+
+`<models>/<game>/<run>/policy.onnx` + `manifest.json`; `<models>/<game>/current.json` names the run in use.
+A bundle is written under a temporary name and renamed, so that a reader sees all of it or nothing; `current.json`
+is replaced atomically afterwards. A kill -9 at any line leaves the previous bundle in use.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.errors import BundleError
+from tray_agent.runtime.atomic_file import write_atomic
+
+FORMAT = 1
+ONNX_NAME = "policy.onnx"
+MANIFEST_NAME = "manifest.json"
+CURRENT_NAME = "current.json"
+KEEP_BUNDLES = 5
+MAX_ONNX_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says about itself.
+
+    Attributes:
+        game: name of the game profile it was learned on.
+        spec: inputs and outputs; its digest must equal the player's.
+        vector: the game vector, `spec.vector_size` numbers.
+        relative_bins: counts each output bin of a relative control stands for, by control.
+        axis_bins: positions the bins of every absolute axis stand for.
+        policy: name of the architecture.
+        data: what it learned from ({"sessions", "ticks", "seconds", "updates"}).
+        held_out: measures on stretches it did not learn from.
+        parity: largest difference between ONNX Runtime and torch on the same input.
+        score: measured play score, where one was measured.
+        created: UTC time, ISO 8601.
+        onnx_sha256: digest of policy.onnx.
+    """
+
+    game: str
+    spec: PolicySpec
+    vector: tuple[float, ...]
+    relative_bins: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    axis_bins: tuple[float, ...] = ()
+    policy: str = ""
+    data: dict[str, float] = field(default_factory=dict)
+    held_out: dict[str, float] = field(default_factory=dict)
+    parity: float = 0.0
+    score: dict[str, float] = field(default_factory=dict)
+    created: str = ""
+    onnx_sha256: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self) | {"format": FORMAT, "spec": self.spec.to_json(), "spec_digest": self.spec.digest}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: its folder, manifest and the bytes of its ONNX graph."""
+
+    folder: Path
+    manifest: Manifest
+    onnx: bytes
+
+
+def write_bundle(models: Path, manifest: Manifest, onnx: bytes, run: str) -> Path:
+    """Store a bundle and make it the game's current one.
+
+    Args:
+        models: root folder of bundles.
+        manifest: `onnx_sha256` is filled in here.
+        onnx: serialized graph without external data.
+        run: folder name, unique for the game.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        BundleError: it could not be written (disk full, no right to write); the current bundle stays.
+    """
+    game_folder = models / manifest.game
+    temporary = game_folder / f".{run}.{os.getpid()}.tmp"
+    target = game_folder / run
+    manifest = replace(manifest, onnx_sha256=hashlib.sha256(onnx).hexdigest())
+    try:
+        temporary.mkdir(parents=True, mode=0o700)
+        write_atomic(temporary / ONNX_NAME, onnx)
+        write_atomic(temporary / MANIFEST_NAME, json.dumps(manifest.to_json(), indent=1))
+        temporary.replace(target)
+        write_atomic(game_folder / CURRENT_NAME, json.dumps({"run": run}))
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise BundleError(
+            f"could not store the new bundle in {game_folder}: {error}. The previous one stays in use; free some space"
+        ) from error
+    _prune(game_folder, keep=run)
+    return target
+
+
+def _prune(game_folder: Path, keep: str) -> None:
+    runs = sorted(p for p in game_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for old in [p for p in runs if p.name != keep][: -(KEEP_BUNDLES - 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def current_folder(models: Path, game: str) -> Path | None:
+    """Folder of the game's current bundle, None if it has none.
+
+    Raises:
+        BundleError: the pointer is damaged or points nowhere.
+    """
+    pointer = models / game / CURRENT_NAME
+    if not pointer.exists():
+        return None
+    try:
+        run = json.loads(pointer.read_text())["run"]
+        folder = models / game / Path(str(run)).name
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise BundleError(f"{pointer} is damaged ({error}). Delete it and watch a little to learn a new one") from error
+    if not folder.is_dir():
+        raise BundleError(f"{pointer} names {folder.name}, which is missing. Delete the file and watch again")
+    return folder
+
+
+def load_bundle(folder: Path, spec: PolicySpec | None = None) -> Bundle:
+    """Read and verify a bundle.
+
+    Args:
+        folder: the bundle's folder.
+        spec: what the player will feed and press; None skips this check.
+
+    Raises:
+        BundleError: missing, truncated, damaged, or made for other controls, rate or picture.
+    """
+    try:
+        data = json.loads((folder / MANIFEST_NAME).read_text())
+        onnx = _read_onnx(folder / ONNX_NAME)
+        manifest = _parse_manifest(data)
+    except OSError as error:
+        raise BundleError(f"bundle {folder} is incomplete: {error}. Watch again to learn a new one") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / MANIFEST_NAME} is damaged: {error}. Watch again to learn a new one") from error
+    if hashlib.sha256(onnx).hexdigest() != manifest.onnx_sha256:
+        raise BundleError(f"{folder / ONNX_NAME} is damaged (its digest differs from the manifest's). Watch again")
+    if spec is not None:
+        _check_fit(manifest, spec, folder)
+    return Bundle(folder, manifest, onnx)
+
+
+def _read_onnx(path: Path) -> bytes:
+    if path.stat().st_size > MAX_ONNX_BYTES:
+        raise BundleError(f"{path} is larger than {MAX_ONNX_BYTES >> 20} MiB and was not loaded")
+    return path.read_bytes()
+
+
+def _parse_manifest(data: dict[str, Any]) -> Manifest:
+    if data.get("format") != FORMAT:
+        raise ValueError(f"format {data.get('format')!r}, this version reads {FORMAT}")
+    fields = {k: v for k, v in data.items() if k in Manifest.__dataclass_fields__}
+    fields["spec"] = PolicySpec.from_json(data["spec"])
+    fields["vector"] = tuple(float(v) for v in data["vector"])
+    fields["relative_bins"] = {k: tuple(v) for k, v in data["relative_bins"].items()}
+    fields["axis_bins"] = tuple(data["axis_bins"])
+    return Manifest(**fields)
+
+
+def _check_fit(manifest: Manifest, spec: PolicySpec, folder: Path) -> None:
+    if manifest.spec.digest == spec.digest:
+        return
+    have, need = manifest.spec.to_json(), spec.to_json()
+    differing = sorted(k for k in need if json.dumps(have.get(k)) != json.dumps(json.loads(json.dumps(need[k]))))
+    raise BundleError(
+        f"bundle {folder.name} was learned for other {', '.join(differing) or 'settings'} than {manifest.game} has now "
+        f"(digest {manifest.spec.digest}, needed {spec.digest}). Watch again, or restore the old profile"
+    )

@@ -1,0 +1,109 @@
+"""Policy outputs -> action vectors, by sampling (numpy only; runs in the daemon's tick thread).
+
+Held states are sampled, not thresholded: taking the most likely action freezes agents in corners
+(decisions/0005-policy.md). Temperature 1 plays as the player did; lower is more decided.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tray_agent.core.controls import Controls, FloatVector
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ControlDecoding:
+    """Limits of one control.
+
+    Attributes:
+        temperature: overrides the game's.
+        min_hold_ticks: once pressed, held at least that long.
+        max_hold_ticks: let go of for a tick after being held that long (0: no limit).
+    """
+
+    temperature: float | None = None
+    min_hold_ticks: int = 1
+    max_hold_ticks: int = 0
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How outputs become actions.
+
+    Attributes:
+        temperature: divides all logits; 1 samples as learned, towards 0 is the most likely.
+        per_control: limits by control name.
+    """
+
+    temperature: float = 0.5
+    per_control: Mapping[str, ControlDecoding] = field(default_factory=dict)
+
+
+def sigmoid(x: FloatArray) -> FloatArray:
+    """Logistic function, safe for large |x|."""
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0)))
+
+
+class Sampler:
+    """Draws action vectors. Keeps how long each button has been held; one owner."""
+
+    def __init__(
+        self,
+        controls: Controls,
+        relative_bins: Mapping[str, tuple[float, ...]],
+        axis_bins: tuple[float, ...],
+        decoding: Decoding,
+        seed: int,
+    ) -> None:
+        self._controls = controls
+        self._relative_bins = [np.asarray(relative_bins[n], np.float32) for n in controls.relative]
+        self._axis_bins = np.asarray(axis_bins, np.float32)
+        self._random = np.random.default_rng(seed)
+        each = [decoding.per_control.get(n, ControlDecoding()) for n in controls.names]
+        self._temperature = np.array([e.temperature or decoding.temperature for e in each], np.float32)
+        self._min_hold = np.array([e.min_hold_ticks for e in each[: len(controls.buttons)]])
+        self._max_hold = np.array([e.max_hold_ticks for e in each[: len(controls.buttons)]])
+        self._held_for = np.zeros(len(controls.buttons), np.int64)
+
+    def reset(self) -> None:
+        """Forget what was held."""
+        self._held_for[:] = 0
+
+    def draw(self, held: FloatArray, relative: FloatArray, axes: FloatArray) -> FloatVector:
+        """One action vector.
+
+        Args:
+            held: logits of the buttons, shape (buttons,).
+            relative: logits of the relative controls' bins, shape (relative, bins).
+            axes: logits of the axes' bins, shape (axes, bins).
+        """
+        b, r = len(self._controls.buttons), len(self._controls.relative)
+        action = self._controls.neutral()
+        action[:b] = self._draw_buttons(held / self._temperature[:b])
+        for i, bins in enumerate(self._relative_bins):
+            action[b + i] = bins[self._choose(relative[i] / self._temperature[b + i])]
+        for i in range(len(self._controls.axes)):
+            # the mean, not a draw: sticks are positions, and jumping between modes shakes the picture
+            weights = _softmax(axes[i] / self._temperature[b + r + i])
+            action[b + r + i] = float(weights @ self._axis_bins)
+        return action
+
+    def _draw_buttons(self, logits: FloatArray) -> npt.NDArray[np.bool_]:
+        wanted = self._random.random(len(logits)) < sigmoid(logits)
+        wanted |= (self._held_for > 0) & (self._held_for < self._min_hold)
+        wanted &= ~((self._max_hold > 0) & (self._held_for >= self._max_hold))
+        self._held_for = np.where(wanted, self._held_for + 1, 0)
+        return wanted
+
+    def _choose(self, logits: FloatArray) -> int:
+        return int(self._random.choice(len(logits), p=_softmax(logits)))
+
+
+def _softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
+    weights = np.exp((logits - logits.max()).astype(np.float64))
+    normalised: npt.NDArray[np.float64] = weights / weights.sum()
+    return normalised

@@ -1,0 +1,80 @@
+"""A bundle, loaded and ready to act (onnxruntime, one thread, no spinning: a game runs beside it).
+
+Used by one thread at a time: the daemon's tick thread, or an evaluation.
+"""
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from tray_agent.core.controls import FloatVector
+from tray_agent.core.media import Pixels
+from tray_agent.core.sample import AudioFeatures
+from tray_agent.errors import BundleError
+from tray_agent.policy.bundle import Bundle
+from tray_agent.policy.decode import Decoding, Sampler
+
+OUTPUTS = ("held", "relative", "axes")
+
+
+class OnnxPolicy:
+    """Plays a bundle: `reset()`, then `act()` once a tick.
+
+    Raises:
+        BundleError: the graph can't be loaded or has other inputs or outputs than its manifest says.
+    """
+
+    def __init__(self, bundle: Bundle, decoding: Decoding, seed: int = 0) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a dozen unrelated classes for a bad file
+            raise BundleError(f"bundle {bundle.folder} holds no usable ONNX graph: {error}") from error
+        if tuple(o.name for o in self._session.get_outputs()) != OUTPUTS:
+            raise BundleError(f"bundle {bundle.folder}: the graph's outputs are not {OUTPUTS}")
+        self._inputs = {i.name for i in self._session.get_inputs()}
+        self.bundle = bundle
+        manifest = bundle.manifest
+        self._spec = manifest.spec
+        self._sampler = Sampler(self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed)
+        self._vector = np.asarray(manifest.vector, np.float32)[None]
+        self._frames: deque[Pixels] = deque(maxlen=self._spec.frames)
+
+    def reset(self) -> None:
+        """Forget the frames seen and the keys held."""
+        self._frames.clear()
+        self._sampler.reset()
+
+    def see(self, pixels: Pixels) -> None:
+        """Take a frame without acting, shape (frame_height, frame_width, 3); keeps history warm while watching."""
+        self._frames.append(pixels)
+
+    def act(self, pixels: Pixels, audio: AudioFeatures) -> FloatVector:
+        """Action for the tick that starts with this frame.
+
+        Args:
+            pixels: RGB, shape (frame_height, frame_width, 3), uint8.
+            audio: log-mel features, shape `spec.audio_shape`.
+
+        Raises:
+            ValueError: the policy's output is not finite.
+        """
+        self.see(pixels)
+        held, relative, axes = self.outputs(audio)
+        if not (np.isfinite(held).all() and np.isfinite(relative).all() and np.isfinite(axes).all()):
+            raise ValueError("the policy's output is not finite")
+        return self._sampler.draw(held, relative, axes)
+
+    def outputs(self, audio: AudioFeatures) -> tuple[npt.NDArray[np.float32], ...]:
+        """Raw outputs for the frames seen so far, without batch axis."""
+        stack = [self._frames[0]] * (self._spec.frames - len(self._frames)) + list(self._frames)
+        feed = {"frames": np.stack(stack)[None], "audio": audio[None].astype(np.float32), "vector": self._vector}
+        results = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})
+        return tuple(r[0] for r in results)

@@ -1,0 +1,271 @@
+"""The trainer's process: `python -m tray_agent.training.child`, fed by `training.worker` over stdin.
+
+Main thread: learns, exports, reports JSON lines on stdout. One reader thread: takes messages off stdin, so that a
+long step never blocks the daemon. The process ends when stdin closes (the daemon is gone) or at "quit".
+
+Messages in: config, samples, mark, pause, resume, bundle (make one now), quit.
+Events out: ready, loaded, ack, progress, bundle, skipped, fault.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.core.sample import TickFlag
+from tray_agent.errors import BundleError, SessionError
+from tray_agent.policy.bundle import Manifest, write_bundle
+from tray_agent.sessions.reader import SessionReader, list_sessions
+from tray_agent.training.export import Exporter
+from tray_agent.training.learner import Learner
+from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
+from tray_agent.training.pipe import read_message, unpack_samples
+from tray_agent.training.replay import Replay
+
+_FIRST_BUNDLE_UPDATES = 100
+_PROGRESS_EVERY_S = 0.5
+_LOAD_CHUNK = 256
+_REST_AFTER_PASSES = 60  # epochs without new data after which more learning is only memorising
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """The "config" message.
+
+    Attributes:
+        game, vector, spec: what is learned.
+        sessions, models, checkpoints: root folders.
+        live_session: name of the session being written now ("" if none): loaded as far as it is on disk.
+        bundle_every_s: seconds between bundles.
+        replay_bytes: memory for frames.
+        nice, threads, seed: how the process runs.
+    """
+
+    game: str
+    vector: tuple[float, ...]
+    spec: PolicySpec
+    sessions: Path
+    models: Path
+    checkpoints: Path
+    bundle_every_s: float = 20.0
+    replay_bytes: int = 2 << 30
+    nice: int = 10
+    threads: int = 1
+    seed: int = 0
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "TrainerConfig":
+        """From the message's fields."""
+        known = {k: v for k, v in data.items() if k in TrainerConfig.__dataclass_fields__}
+        known["spec"] = PolicySpec.from_json(data["spec"])
+        known["vector"] = tuple(data["vector"])
+        for name in ("sessions", "models", "checkpoints"):
+            known[name] = Path(data[name])
+        return TrainerConfig(**known)
+
+
+class Trainer:
+    """Learns until told to stop. `run()` is the main thread's loop."""
+
+    def __init__(self, config: TrainerConfig, inbox: "queue.SimpleQueue[tuple[dict[str, Any], bytes] | None]") -> None:
+        self._config = config
+        self._inbox = inbox
+        self._replay = Replay(config.spec, config.replay_bytes, config.seed)
+        self._learner = Learner(config.spec, config.vector, self._replay, config.seed)
+        self._exporter = Exporter(config.spec)
+        self._paused = False
+        self._stopping = False
+        self._last_bundle = 0.0
+        self._bundle_updates = 0
+        self._updates_at_data = 0
+        self._progress_at = 0.0
+        self._rate = 0.0
+        self._rate_from = (time.monotonic(), 0)
+        self._checkpoint = config.checkpoints / config.game / "trainer.safetensors"
+
+    def run(self) -> None:
+        """Load, learn, export until "quit" or the daemon is gone; then save."""
+        resumed = self._learner.load_checkpoint(self._checkpoint)
+        self._warm_up_exporter()
+        emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device))
+        loading: Iterator[int] | None = self._load_sessions()
+        while not self._stopping:
+            if loading is not None and next(loading, None) is None:
+                loading = None
+                emit("loaded", ticks=self._replay.total, sessions=self._replay.sessions)
+            idle = loading is None and not self._can_work()
+            self._take_messages(block_s=0.2 if idle else 0.0)
+            if self._can_work():
+                self._learner.update()
+                self._maybe_bundle()
+            self._report()
+        self._finish()
+
+    def _warm_up_exporter(self) -> None:
+        """Trace now, while there is nothing to learn yet: it takes seconds."""
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            warnings.simplefilter("ignore")
+            self._exporter.export(self._learner.average)
+
+    def _can_work(self) -> bool:
+        return not self._paused and self._learner.can_learn() and not self._is_saturated()
+
+    def _is_saturated(self) -> bool:
+        passes = (self._learner.updates - self._updates_at_data) * 64 / max(1, self._replay.learnable())
+        return passes > _REST_AFTER_PASSES
+
+    def _load_sessions(self) -> Iterator[int]:
+        for folder in list_sessions(self._config.sessions, self._config.game):
+            try:
+                reader = SessionReader(folder)
+                if reader.spec.digest != self._config.spec.digest:
+                    emit("skipped", session=folder.name, why="recorded with other controls, rate or picture")
+                    continue
+                for count, sample in enumerate(reader.samples()):
+                    self._replay.add(folder.name, sample)
+                    if count % _LOAD_CHUNK == 0:
+                        yield count
+            except SessionError as error:
+                emit("skipped", session=folder.name, why=str(error))
+            self._updates_at_data = self._learner.updates
+
+    def _take_messages(self, block_s: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            message = self._inbox.get(timeout=block_s) if block_s else self._inbox.get_nowait()
+            while True:
+                self._take(message)
+                message = self._inbox.get_nowait()
+
+    def _take(self, message: tuple[dict[str, Any], bytes] | None) -> None:
+        if message is None:
+            self._stopping = True
+            return
+        header, payload = message
+        match header["op"]:
+            case "samples":
+                for sample in unpack_samples(self._config.spec, header["count"], payload):
+                    self._replay.add(header["session"], sample)
+                self._updates_at_data = self._learner.updates
+                emit("ack", session=header["session"], tick=self._replay.last_tick(header["session"]))
+            case "mark":
+                self._replay.mark(header["session"], header["first"], header["last"], TickFlag(header["flags"]))
+            case "pause" | "resume":
+                self._paused = header["op"] == "pause"
+            case "bundle":
+                self._bundle()
+            case "quit":
+                self._stopping = True
+
+    def _maybe_bundle(self) -> None:
+        if self._bundle_updates == 0:
+            due = self._learner.updates >= _FIRST_BUNDLE_UPDATES
+        else:
+            due = time.monotonic() - self._last_bundle >= self._config.bundle_every_s
+        if due:
+            self._bundle()
+
+    def _bundle(self) -> None:
+        if not self._learner.can_learn() or self._learner.updates == self._bundle_updates:
+            return
+        self._last_bundle, self._bundle_updates = time.monotonic(), self._learner.updates
+        held_out = self._learner.held_out()
+        try:
+            onnx, parity = self._exporter.export(self._learner.average)
+            folder = write_bundle(self._config.models, self._manifest(held_out, parity), onnx, self._run_name())
+            self._learner.save_checkpoint(self._checkpoint)
+        except (BundleError, OSError) as error:
+            emit("fault", what=str(error))
+            return
+        emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity)
+
+    def _manifest(self, held_out: dict[str, float], parity: float) -> Manifest:
+        spec = self._config.spec
+        return Manifest(
+            game=self._config.game,
+            spec=spec,
+            vector=self._config.vector,
+            relative_bins=dict.fromkeys(spec.controls.relative, RELATIVE_BINS),
+            axis_bins=AXIS_BINS,
+            policy=ARCHITECTURE,
+            data={
+                "sessions": self._replay.sessions, "ticks": self._replay.total, "updates": self._learner.updates,
+                "seconds": self._replay.total / spec.rate_hz,
+            },
+            held_out=held_out,
+            parity=parity,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+
+    def _run_name(self) -> str:
+        return f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"[:-3] + f"-u{self._learner.updates}"
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        if now - self._progress_at < _PROGRESS_EVERY_S:
+            return
+        self._progress_at = now
+        start, updates = self._rate_from
+        if now - start >= 2.0:
+            self._rate = (self._learner.updates - updates) / (now - start)
+            self._rate_from = (now, self._learner.updates)
+        emit(
+            "progress", ticks=self._replay.total, learnable=self._replay.learnable(), sessions=self._replay.sessions,
+            updates=self._learner.updates, loss=_finite(self._learner.loss), updates_per_s=round(self._rate, 2),
+            resting=not self._can_work(),
+        )  # fmt: skip
+
+    def _finish(self) -> None:
+        if self._learner.updates > self._bundle_updates and self._learner.updates >= _FIRST_BUNDLE_UPDATES:
+            self._bundle()
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 5) if value == value else None  # noqa: PLR0124 - NaN is the one value unequal to itself
+
+
+def emit(event: str, **fields: Any) -> None:
+    """One event for the daemon. The daemon being gone is no error: the reader thread notices and ends the loop."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.__stdout__.write(json.dumps({"ev": event} | fields) + "\n")  # type: ignore[union-attr]
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+def _read_stdin(inbox: "queue.SimpleQueue[tuple[dict[str, Any], bytes] | None]") -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while (message := read_message(sys.stdin.buffer)) is not None:
+            inbox.put(message)
+    inbox.put(None)
+
+
+def main() -> int:
+    """Entry of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the daemon decides
+    first = read_message(sys.stdin.buffer)
+    if first is None or first[0].get("op") != "config":
+        print("the trainer is started by the daemon, not by hand", file=sys.stderr)
+        return 2
+    config = TrainerConfig.from_json(first[0])
+    if hasattr(os, "nice"):
+        os.nice(config.nice)
+    torch.set_num_threads(config.threads)
+    inbox: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_stdin, args=(inbox,), name="trainer-stdin", daemon=True).start()
+    Trainer(config, inbox).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Network -> ONNX bytes, checked against torch.
+
+Tracing takes seconds, so it is done once per network; a refresh only replaces the weights inside the traced graph.
+"""
+
+import io
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.errors import BundleError
+from tray_agent.policy.onnx_policy import OUTPUTS
+from tray_agent.training.model import PolicyNet
+
+MAX_PARITY_ERROR = 1e-3
+
+
+class Exporter:
+    """Turns one network's weights into ONNX graphs, again and again."""
+
+    def __init__(self, spec: PolicySpec) -> None:
+        self._spec = spec
+        self._template: onnx.ModelProto | None = None
+
+    def export(self, net: PolicyNet) -> tuple[bytes, float]:
+        """Serialized graph and its largest difference from torch on a random input.
+
+        Raises:
+            BundleError: the graph computes something else than the network.
+        """
+        net.eval()
+        if self._template is None:
+            self._template = self._trace(net)
+        self._fill(self._template, net)
+        data = self._template.SerializeToString()
+        parity = self._parity(net, data)
+        if not parity <= MAX_PARITY_ERROR:
+            raise BundleError(f"the exported graph differs from the network by {parity:.2g}; it was not used")
+        return data, parity
+
+    def example(self, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A random input of batch size 1."""
+        s = self._spec
+        generator = torch.Generator().manual_seed(seed)
+        frames = torch.randint(0, 256, (1, s.frames, s.frame_height, s.frame_width, 3), generator=generator)
+        return (
+            frames.to(torch.uint8),
+            torch.rand(1, *s.audio_shape, generator=generator),
+            torch.rand(1, s.vector_size, generator=generator),
+        )
+
+    def _trace(self, net: PolicyNet) -> onnx.ModelProto:
+        buffer = io.BytesIO()
+        program = torch.onnx.export(
+            net, self.example(), dynamo=True, optimize=False, external_data=False,
+            input_names=["frames", "audio", "vector"], output_names=list(OUTPUTS), verbose=False,
+        )  # fmt: skip
+        if program is None:
+            raise BundleError("torch.onnx.export gave no program")
+        program.save(buffer)
+        return onnx.load_from_string(buffer.getvalue())
+
+    def _fill(self, graph: onnx.ModelProto, net: PolicyNet) -> None:
+        state = {k: v.detach().cpu().numpy() for k, v in (*net.named_parameters(), *net.named_buffers())}
+        for initializer in graph.graph.initializer:
+            if initializer.name in state:
+                value = np.ascontiguousarray(state[initializer.name])
+                initializer.CopyFrom(numpy_helper.from_array(value, initializer.name))
+
+    def _parity(self, net: PolicyNet, data: bytes) -> float:
+        import onnxruntime as ort
+
+        session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+        worst = 0.0
+        for seed in (1, 2):
+            example = self.example(seed)
+            with torch.no_grad():
+                expected = [t.cpu().numpy() for t in net(*example)]
+            names = [i.name for i in session.get_inputs()]
+            feed = dict(zip(("frames", "audio", "vector"), (t.numpy() for t in example), strict=True))
+            got = session.run(None, {n: feed[n] for n in names})
+            worst = max([worst, *(float(np.abs(a - b).max()) for a, b in zip(expected, got, strict=True) if a.size)])
+        return worst

@@ -1,0 +1,197 @@
+"""The learning itself: replay in, better network out (torch; one thread).
+
+AdamW with a constant rate and an exponential moving average of the weights; the average is what plays. There is no
+schedule because there is no end: watching goes on as long as the player likes.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.runtime.atomic_file import write_atomic
+from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
+from tray_agent.training.replay import Batch, Replay
+
+BATCH = 64
+LEARNING_RATE = 1e-3
+EMA = 0.995
+MIN_TICKS = 64
+_STATISTICS_FRAMES = 1024
+_PROBE_STEPS = 3
+
+
+class Learner:
+    """Owns network, average, optimiser; `update()` is one step."""
+
+    def __init__(self, spec: PolicySpec, vector: tuple[float, ...], replay: Replay, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        self.spec = spec
+        self.replay = replay
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.net = PolicyNet(spec).to(self.device)
+        self.average = PolicyNet(spec)
+        self.average.load_state_dict(self.net.state_dict())
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), LEARNING_RATE, weight_decay=1e-2)
+        self.updates = 0
+        self.loss = float("nan")
+        self._vector = torch.tensor(vector, dtype=torch.float32)
+        self._bins = torch.tensor(RELATIVE_BINS)
+        self._axis_bins = torch.tensor(AXIS_BINS)
+        self._statistics_at = 0
+        self._bf16: bool | None = None
+
+    def can_learn(self) -> bool:
+        """Whether there is enough to draw batches from."""
+        return self.replay.learnable() >= MIN_TICKS
+
+    def update(self) -> float:
+        """One step on one batch; returns its loss."""
+        self._refresh_statistics()
+        if self._bf16 is None:
+            self._bf16 = self._bf16_is_faster()
+        return self._step(self._bf16)
+
+    def _step(self, bf16: bool) -> float:
+        batch = self.replay.draw(BATCH)
+        self.net.train()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            outputs = self.net(*self._inputs(batch))
+        loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        self._follow()
+        self.updates += 1
+        value = float(loss.detach())
+        self.loss = value if self.updates == 1 else 0.98 * self.loss + 0.02 * value
+        return value
+
+    def _bf16_is_faster(self) -> bool:
+        """bfloat16 is 2x faster on some CPUs and 20x slower on others, so it is tried (learning.md, lesson e)."""
+        seconds = {}
+        for bf16 in (False, True):
+            self._step(bf16)
+            start = time.perf_counter()
+            for _ in range(_PROBE_STEPS):
+                self._step(bf16)
+            seconds[bf16] = time.perf_counter() - start
+        return seconds[True] < 0.9 * seconds[False]
+
+    def _follow(self) -> None:
+        decay = min(EMA, (1 + self.updates) / (10 + self.updates))
+        with torch.no_grad():
+            for mine, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                mine.lerp_(theirs.detach().to(mine.device, mine.dtype), 1.0 - decay)
+
+    def _refresh_statistics(self) -> None:
+        """Mean and deviation per pixel, again each time the data has doubled (the weights follow small changes)."""
+        if self.replay.total >= 2 * self._statistics_at or self._statistics_at == 0:
+            self._statistics_at = self.replay.total
+            frames = torch.from_numpy(self.replay.some_frames(_STATISTICS_FRAMES))
+            for net in (self.net, self.average):
+                net.preprocess.fit(frames.to(net.preprocess.mean.device))
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        n = len(batch.actions)
+        parts = (torch.from_numpy(batch.frames), torch.from_numpy(batch.audio), self._vector.expand(n, -1))
+        frames, audio, vector = (p.to(self.device) for p in parts)
+        return frames, audio, vector
+
+    def _loss(self, outputs: tuple[Tensor, Tensor, Tensor], actions: Tensor) -> Tensor:
+        """Sum of mean cross-entropies: held bits, bins of relative controls, bins of axes."""
+        held, relative, axes = self.spec.controls.split(actions)  # type: ignore[arg-type]
+        targets: list[tuple[Tensor, Tensor, Tensor]] = [
+            (outputs[1], torch.as_tensor(relative), self._bins), (outputs[2], torch.as_tensor(axes), self._axis_bins)
+        ]  # fmt: skip
+        total = torch.zeros((), device=self.device)
+        if held.shape[-1]:
+            total = total + functional.binary_cross_entropy_with_logits(outputs[0].float(), torch.as_tensor(held))
+        for logits, values, bins in targets:
+            if values.shape[-1]:
+                nearest = (values[..., None] - bins.to(self.device)).abs().argmin(-1)
+                total = total + functional.cross_entropy(logits.float().flatten(0, 1), nearest.flatten())
+        return total
+
+    def held_out(self) -> dict[str, float]:
+        """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.
+
+        `loss`; `balanced_accuracy` = mean over buttons of the mean recall of held and released (0.5 = knows nothing);
+        `baseline_loss` = loss of the best constant prediction.
+        """
+        batch = self.replay.held_out()
+        if batch is None:
+            return {}
+        self.average.eval()
+        actions = torch.from_numpy(batch.actions)
+        n = len(batch.actions)
+        with torch.no_grad():
+            outputs = self.average(torch.from_numpy(batch.frames), torch.from_numpy(batch.audio),
+                                   self._vector.expand(n, -1))  # fmt: skip
+        measures = {"ticks": float(n)}
+        held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5
+        if held.shape[1]:
+            guess = outputs[0].numpy() >= 0.0
+            p = held.mean(0).clip(1e-4, 1 - 1e-4)
+            measures["baseline_loss"] = float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
+            measures["loss"] = float(functional.binary_cross_entropy_with_logits(
+                outputs[0], actions[:, : held.shape[1]]))  # fmt: skip
+            recalls = [np.mean([(guess[m, i] == held[m, i]).mean() for m in (held[:, i], ~held[:, i]) if m.any()])
+                       for i in range(held.shape[1])]  # fmt: skip
+            measures["balanced_accuracy"] = float(np.mean(recalls))
+        return measures
+
+    def save_checkpoint(self, path: Path) -> None:
+        """Write network, average and optimiser atomically (safetensors).
+
+        Raises:
+            OSError: disk full or not writable; the old checkpoint stays.
+        """
+        write_atomic(path, save(dict(self._tensors()), metadata={
+            "architecture": ARCHITECTURE, "spec": self.spec.digest, "updates": str(self.updates),
+            "statistics_at": str(self._statistics_at), "steps": json.dumps(self.updates),
+        }))  # fmt: skip
+
+    def load_checkpoint(self, path: Path) -> bool:
+        """Continue from a checkpoint; False (and nothing changed) if there is none that fits."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if (metadata.get("architecture"), metadata.get("spec")) != (ARCHITECTURE, self.spec.digest):
+                    return False
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (OSError, SafetensorError):
+            return False
+        for net, prefix in ((self.net, "net."), (self.average, "average.")):
+            net.load_state_dict(
+                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, strict=False
+            )
+        for i, parameter in enumerate(self.net.parameters()):
+            with contextlib.suppress(KeyError):
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(metadata["updates"])),
+                    "exp_avg": tensors[f"adam.{i}.m"].to(parameter.device),
+                    "exp_avg_sq": tensors[f"adam.{i}.v"].to(parameter.device),
+                }
+        self.updates = int(metadata["updates"])
+        self._statistics_at = int(metadata["statistics_at"])
+        return True
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for net, prefix in ((self.net, "net."), (self.average, "average.")):
+            for name, tensor in net.state_dict().items():
+                yield prefix + name, tensor.detach().cpu().contiguous().clone()
+        for i, parameter in enumerate(self.net.parameters()):
+            if state := self.optimizer.state.get(parameter):
+                yield f"adam.{i}.m", state["exp_avg"].cpu().contiguous()
+                yield f"adam.{i}.v", state["exp_avg_sq"].cpu().contiguous()

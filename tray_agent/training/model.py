@@ -1,0 +1,101 @@
+"""The policy network. Frames in, held-state logits out; preprocessing is part of the graph.
+
+Why these parts (measured, decisions/0005-policy.md): normalisation by the game's own mean and deviation per pixel is
+the largest single gain with minutes of data; then LayerNorm, dropout and class weights; a stride-4 stem because two
+CPU cores must train it; differences between frames show small things that move.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from tray_agent.core.policy import PolicySpec
+
+ARCHITECTURE = "cnn-film-1"
+RELATIVE_BINS = (-150.0, -90.0, -54.0, -33.0, -20.0, -12.0, -7.0, -4.0, -2.0, -1.0, 0.0,
+                 1.0, 2.0, 4.0, 7.0, 12.0, 20.0, 33.0, 54.0, 90.0, 150.0)  # fmt: skip
+"""Counts in a tick; fine near zero, coarse far out (mu-law like), because aim needs the first and turns the second."""
+AXIS_BINS = tuple(round(-1.0 + 0.2 * i, 1) for i in range(11))
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_MIN_STD = 8.0 / 255.0  # below this a pixel is still: dividing by less would blow up its noise
+_CLIP = 5.0
+
+
+class Preprocess(nn.Module):
+    """RGB frames -> normalised planes: luma of each frame, luma differences, two colour differences of the last."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: PolicySpec) -> None:
+        super().__init__()
+        shape = (3, spec.frame_height, spec.frame_width)
+        self.register_buffer("mean", torch.full(shape, 0.3))
+        self.register_buffer("std", torch.full(shape, 0.3))
+        self.register_buffer("luma", torch.tensor(_LUMA), persistent=False)
+        self.planes = 2 * spec.frames - 1 + 2
+
+    def channels(self, rgb: Tensor) -> Tensor:
+        """RGB in 0..1, shape (..., H, W, 3) -> luma, red and blue difference, shape (..., 3, H, W)."""
+        luma = (rgb * cast("Tensor", self.luma)).sum(-1)
+        return torch.stack([luma, rgb[..., 0] - luma, rgb[..., 2] - luma], dim=-3)
+
+    def fit(self, frames: Tensor) -> None:
+        """Set mean and deviation per pixel from frames, uint8, shape (n, H, W, 3)."""
+        planes = self.channels(frames.float() / 255.0)
+        self.mean.copy_(planes.mean(0))
+        self.std.copy_(planes.std(0).clamp_min(_MIN_STD))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        rgb = frames.float() / 255.0
+        luma = ((rgb * cast("Tensor", self.luma)).sum(-1) - self.mean[0]) / self.std[0]
+        last = (self.channels(rgb[:, -1])[:, 1:] - self.mean[1:]) / self.std[1:]
+        return torch.cat([luma, luma[:, 1:] - luma[:, :-1], last], dim=1).clamp(-_CLIP, _CLIP)
+
+
+class PolicyNet(nn.Module):
+    """Convolutional policy with a sound branch, conditioned on the game vector by FiLM (Perez et al. 2018, eq. 1-2).
+
+    Inputs: frames uint8 (batch, frames, H, W, 3); audio float (batch, *audio_shape); vector float (batch, vector_size).
+    Outputs: logits `held` (batch, buttons), `relative` (batch, relative, len(RELATIVE_BINS)),
+    `axes` (batch, axes, len(AXIS_BINS)).
+    """
+
+    def __init__(self, spec: PolicySpec, width: int = 512, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.spec = spec
+        self.preprocess = Preprocess(spec)
+        self.stem = nn.Sequential(nn.Conv2d(self.preprocess.planes, 32, 8, 4), nn.GroupNorm(1, 32), nn.ReLU(),
+                                  nn.Conv2d(32, 64, 4, 2), nn.GroupNorm(1, 64))  # fmt: skip
+        self.film = nn.Linear(spec.vector_size, 2 * 64)
+        self.top = nn.Sequential(nn.Conv2d(64, 64, 3, 1), nn.GroupNorm(1, 64), nn.ReLU(), nn.Flatten())
+        with torch.no_grad():
+            planes = torch.zeros(1, self.preprocess.planes, spec.frame_height, spec.frame_width)
+            features = self.top(self.stem(planes)).shape[1]
+        self.sound = nn.Sequential(nn.Flatten(), nn.Linear(spec.audio_shape[0] * spec.audio_shape[1], 64), nn.ReLU())
+        self.trunk = nn.Sequential(nn.Linear(features + 64, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout))
+        controls = spec.controls
+        self.sizes = (len(controls.buttons), len(controls.relative), len(controls.axes))
+        # a layer of size 0 can't be exported: keep one unused row and cut it off
+        self.held = nn.Linear(width, max(1, self.sizes[0]))
+        self.relative = nn.Linear(width, max(1, self.sizes[1]) * len(RELATIVE_BINS))
+        self.axes = nn.Linear(width, max(1, self.sizes[2]) * len(AXIS_BINS))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.orthogonal_(module.weight, 2**0.5)
+                nn.init.zeros_(cast("Tensor", module.bias))
+        for head in (self.held, self.relative, self.axes, self.film):
+            nn.init.orthogonal_(head.weight, 0.01)
+
+    def forward(self, frames: Tensor, audio: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.stem(self.preprocess(frames))
+        scale, shift = self.film(vector)[:, :, None, None].chunk(2, dim=1)
+        x = self.top(torch.relu(x * (1.0 + scale) + shift))
+        hidden = self.trunk(torch.cat([x, self.sound(audio)], dim=1))
+        relative = self.relative(hidden).unflatten(1, (-1, len(RELATIVE_BINS)))
+        axes = self.axes(hidden).unflatten(1, (-1, len(AXIS_BINS)))
+        return self.held(hidden)[:, : self.sizes[0]], relative[:, : self.sizes[1]], axes[:, : self.sizes[2]]

@@ -1,0 +1,279 @@
+"""The daemon's side of learning: a thread that feeds the trainer's process and keeps it alive (no torch).
+
+Samples wait here until the trainer says it holds them, so a trainer that dies loses nothing: the next one loads the
+sessions from disk, continues from the last checkpoint, and is sent again what the disk may not have yet.
+"""
+
+import contextlib
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.runtime.worker import Worker
+from tray_agent.training.pipe import pack_samples, write_message
+
+_BATCH = 32
+_RESTART_AFTER_S = 1.0
+_MAX_CRASHES = 5
+_CALM_S = 60.0
+
+
+@dataclass(frozen=True)
+class LearnStatus:
+    """What the trainer last said.
+
+    Attributes:
+        state: "off", "starting", "learning", "resting", "restarting" or "failed".
+        ticks, sessions: how much it holds; updates, updates_per_s, loss: how it goes.
+        held_out: measures on stretches never learned from.
+        bundles: how many it made; bundle: folder of the newest.
+        first_bundle_s: seconds from the first sample to the first bundle.
+        crashes: how often it had to be restarted; fault: the last trouble, "" if none.
+        skipped: sessions that could not be used, with the reason.
+    """
+
+    state: str = "off"
+    ticks: int = 0
+    sessions: int = 0
+    updates: int = 0
+    updates_per_s: float = 0.0
+    loss: float | None = None
+    held_out: dict[str, float] = field(default_factory=dict)
+    bundles: int = 0
+    bundle: str = ""
+    first_bundle_s: float | None = None
+    crashes: int = 0
+    fault: str = ""
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainerJob:
+    """What to learn; becomes the trainer's "config" message."""
+
+    game: str
+    vector: tuple[float, ...]
+    spec: PolicySpec
+    sessions: Path
+    models: Path
+    checkpoints: Path
+    bundle_every_s: float = 20.0
+    replay_bytes: int = 2 << 30
+    nice: int = 10
+    threads: int = 1
+    seed: int = 0
+
+    def message(self) -> dict[str, Any]:
+        """Plain data."""
+        paths = {name: str(getattr(self, name)) for name in ("sessions", "models", "checkpoints")}
+        rest = {k: getattr(self, k) for k in ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed")}
+        return {"op": "config", "spec": self.spec.to_json(), "vector": list(self.vector)} | paths | rest
+
+
+class TrainingWorker:
+    """Owns the trainer's process. All public methods return at once and may be called from any thread."""
+
+    def __init__(self, job: TrainerJob, on_bundle: Callable[[Path], None]) -> None:
+        """Store.
+
+        Args:
+            job: what to learn.
+            on_bundle: called from the worker's reader thread with each new bundle's folder.
+        """
+        self._job = job
+        self._on_bundle = on_bundle
+        self._outbox: queue.SimpleQueue[dict[str, Any] | tuple[str, list[TickSample]] | None] = queue.SimpleQueue()
+        self._unacknowledged: deque[tuple[str, TickSample]] = deque(maxlen=4096)
+        self._marks: deque[dict[str, Any]] = deque(maxlen=256)
+        self._lock = threading.Lock()
+        self._status = LearnStatus()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stop = threading.Event()
+        self._first_sample = 0.0
+        self._worker = Worker("training", self._run)
+
+    @property
+    def status(self) -> LearnStatus:
+        """Snapshot."""
+        with self._lock:
+            return self._status
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the trainer, None while it isn't running."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        """Start thread and process."""
+        self._set(state="starting")
+        self._worker.start()
+
+    def feed(self, session: str, samples: list[TickSample]) -> None:
+        """New ticks of a session."""
+        if samples:
+            self._first_sample = self._first_sample or time.monotonic()
+            self._outbox.put((session, samples))
+
+    def mark(self, session: str, first: int, last: int, flags: TickFlag) -> None:
+        """Add flags to ticks already fed."""
+        message = {"op": "mark", "session": session, "first": first, "last": last, "flags": int(flags)}
+        self._marks.append(message)
+        self._outbox.put(message)
+
+    def tell(self, op: str) -> None:
+        """Send "pause", "resume" or "bundle"."""
+        self._outbox.put({"op": op})
+
+    def request_stop(self) -> None:
+        """Ask the trainer to save and end."""
+        self._stop.set()
+        self._outbox.put(None)
+
+    def join(self, deadline_s: float) -> bool:
+        """Wait; a late trainer is killed (it loses a bundle at most). Returns whether it ended itself."""
+        if self._worker.join(deadline_s):
+            return True
+        if (process := self._process) is not None:
+            process.kill()
+        self._worker.join(2.0)
+        return False
+
+    # -- worker thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        crashed_at: deque[float] = deque(maxlen=_MAX_CRASHES)
+        while not self._stop.is_set():
+            process = self._spawn()
+            reader = Worker("training-reader", lambda p=process: self._read(p))  # type: ignore[misc]
+            reader.start()
+            with contextlib.suppress(OSError):  # a broken pipe means that the process is gone, handled below
+                self._resend(process)
+                self._pump(process)
+            self._end(process)
+            reader.join(5.0)
+            if self._stop.is_set():
+                break
+            crashed_at.append(time.monotonic())
+            self._set(crashes=self.status.crashes + 1, state="restarting",
+                      fault=f"the trainer ended with code {process.returncode} and was restarted")  # fmt: skip
+            if len(crashed_at) == _MAX_CRASHES and crashed_at[-1] - crashed_at[0] < _CALM_S:
+                self._set(state="failed", fault=f"the trainer crashed {_MAX_CRASHES} times within a minute; "
+                          "watching goes on, learning stopped. See the log, then stop and watch again")  # fmt: skip
+                return
+            self._stop.wait(_RESTART_AFTER_S)
+        self._set(state="off")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        flags = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tray_agent.training.child"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, creationflags=flags,
+        )  # fmt: skip
+        self._process = process
+        return process
+
+    def _resend(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None  # noqa: S101 - Popen was given PIPE
+        write_message(process.stdin, self._job.message())
+        by_session: dict[str, list[TickSample]] = {}
+        for session, sample in list(self._unacknowledged):
+            by_session.setdefault(session, []).append(sample)
+        for session, samples in by_session.items():
+            self._send_samples(process, session, samples)
+        for message in list(self._marks):
+            write_message(process.stdin, message)
+
+    def _pump(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None  # noqa: S101 - Popen was given PIPE
+        while process.poll() is None:
+            try:
+                item = self._outbox.get(timeout=0.25)
+            except queue.Empty:
+                continue
+            if item is None:
+                write_message(process.stdin, {"op": "quit"})
+                return
+            if isinstance(item, dict):
+                write_message(process.stdin, item)
+            else:
+                session, samples = item
+                self._unacknowledged.extend((session, s) for s in samples)
+                self._send_samples(process, session, samples)
+
+    def _send_samples(self, process: subprocess.Popen[bytes], session: str, samples: list[TickSample]) -> None:
+        assert process.stdin is not None  # noqa: S101 - Popen was given PIPE
+        for i in range(0, len(samples), _BATCH):
+            part = samples[i : i + _BATCH]
+            header = {"op": "samples", "session": session, "count": len(part)}
+            write_message(process.stdin, header, pack_samples(part))
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(timeout=15.0 if self._stop.is_set() else 1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):  # unsent bytes to a dead process
+                process.stdin.close()
+
+    # -- reader thread ---------------------------------------------------------------------------------------------
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 - Popen was given PIPE
+        with process.stdout as stream:
+            for line in stream:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(event, dict):
+                    self._take(event)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        match event.get("ev"):
+            case "ready":
+                self._set(state="learning", updates=event["updates"])
+            case "ack":
+                self._acknowledge(event["session"], event["tick"])
+            case "progress":
+                names = ("ticks", "sessions", "updates", "updates_per_s", "loss")
+                self._set(state="resting" if event["resting"] else "learning", **{n: event[n] for n in names})
+            case "bundle":
+                self._take_bundle(event)
+            case "skipped":
+                self._set(skipped=(*self.status.skipped, f"{event['session']}: {event['why']}"))
+            case "fault":
+                self._set(fault=event["what"])
+
+    def _take_bundle(self, event: dict[str, Any]) -> None:
+        first = self.status.first_bundle_s
+        if first is None and self._first_sample:
+            first = round(time.monotonic() - self._first_sample, 2)
+        self._set(bundles=self.status.bundles + 1, bundle=event["folder"], held_out=event["held_out"],
+                  updates=event["updates"], first_bundle_s=first, fault="")  # fmt: skip
+        self._on_bundle(Path(event["folder"]))
+
+    def _acknowledge(self, session: str, tick: int) -> None:
+        """Keep the last few seconds all the same: the disk may lag behind, and a new trainer starts from the disk."""
+        keep = int(10 * self._job.spec.rate_hz)
+        while len(self._unacknowledged) > keep:
+            name, sample = self._unacknowledged[0]
+            if name == session and sample.tick > tick - keep:
+                break
+            self._unacknowledged.popleft()
+
+    def _set(self, **changes: Any) -> None:
+        with self._lock:
+            self._status = replace(self._status, **changes)
