@@ -1,0 +1,1 @@
+"""Games that come as Python packages, as desktops. Imports nothing: the guard reaches its backend through here."""

@@ -1,0 +1,162 @@
+"""Doom scenarios of the vizdoom package, as an EnvGame (no threads of ours; vizdoom runs its own child process)."""
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tray_agent.core.controls import Controls
+from tray_agent.core.events import Command
+from tray_agent.core.media import Pixels, Samples
+from tray_agent.errors import PlatformUnavailable
+from tray_agent.platforms.env.game import Facts, GameInfo, SeenObject
+
+KEYS_OF_BUTTONS = {
+    "MOVE_LEFT": "ArrowLeft",
+    "MOVE_RIGHT": "ArrowRight",
+    "TURN_LEFT": "ArrowLeft",
+    "TURN_RIGHT": "ArrowRight",
+    "MOVE_FORWARD": "ArrowUp",
+    "MOVE_BACKWARD": "ArrowDown",
+    "ATTACK": "Space",
+}
+"""Doom button -> key, where a scenario has no both of strafing and turning."""
+STRAFE_KEYS = {"MOVE_LEFT": "KeyA", "MOVE_RIGHT": "KeyD"}
+"""Keys for strafing in scenarios that turn with the arrows."""
+
+WIDTH, HEIGHT = 160, 120
+_FRAMES_PER_S = 35.0
+_FRAMES_PER_TICK = 4
+
+
+@dataclass(frozen=True)
+class DoomScenario:
+    """One scenario of the wheel.
+
+    Attributes:
+        name: name in the catalog.
+        config: file under vizdoom's scenarios folder.
+        buttons: Doom buttons in the order they are given to the engine.
+        max_frames: the scenario's own time limit.
+    """
+
+    name: str
+    config: str
+    buttons: tuple[str, ...]
+    max_frames: int
+
+
+class DoomGame:
+    """A scenario at 160x120 without HUD. One tick is 4 of its 35 frames a second."""
+
+    def __init__(self, scenario: DoomScenario) -> None:
+        self._scenario = scenario
+        self._keys = keys_of(scenario.buttons)
+        self.info = GameInfo(
+            name=scenario.name,
+            controls=Controls(buttons=tuple(self._keys)),
+            frames_per_s=_FRAMES_PER_S,
+            frames_per_tick=_FRAMES_PER_TICK,
+            width=WIDTH,
+            height=HEIGHT,
+            max_ticks=-(-scenario.max_frames // _FRAMES_PER_TICK) + 1,
+        )
+        self._engine: Any = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+    def start(self) -> None:
+        try:
+            import vizdoom as vzd
+        except ImportError as error:
+            raise PlatformUnavailable(f"vizdoom can't be loaded: {error}", "Run: pip install vizdoom") from error
+        engine = vzd.DoomGame()
+        if not engine.load_config(str(Path(vzd.scenarios_path) / self._scenario.config)):
+            raise PlatformUnavailable(f"this vizdoom has no scenario {self._scenario.config}", "Update vizdoom")
+        engine.set_available_buttons([getattr(vzd.Button, name) for name in self._scenario.buttons])
+        # the engine writes its settings when it ends; without a folder of its own, into the working folder
+        self._folder = tempfile.TemporaryDirectory(prefix="tray-agent-doom-")
+        engine.set_doom_config_path(str(Path(self._folder.name) / "doom.ini"))
+        engine.set_screen_resolution(vzd.ScreenResolution.RES_160X120)
+        engine.set_screen_format(vzd.ScreenFormat.RGB24)
+        engine.set_labels_buffer_enabled(True)
+        engine.set_audio_buffer_enabled(False)
+        engine.set_window_visible(False)
+        engine.set_mode(vzd.Mode.PLAYER)
+        engine.add_available_game_variable(vzd.GameVariable.HEALTH)
+        engine.add_available_game_variable(vzd.GameVariable.HITCOUNT)
+        try:
+            engine.init()
+        except (vzd.ViZDoomErrorException, vzd.ViZDoomUnexpectedExitException, vzd.FileDoesNotExistException) as error:
+            raise PlatformUnavailable(f"Doom ({self._scenario.name}) does not start: {error}") from error
+        self._engine = engine
+
+    def reset(self, seed: int) -> None:
+        self._engine.set_seed(seed % 2**31)
+        self._engine.new_episode()
+
+    def advance(self, command: Command, frames: int) -> float:
+        if self.over:
+            return 0.0
+        pressed = [1.0 if key in command.held else 0.0 for key in self._keys]
+        return float(self._engine.make_action(pressed, frames))
+
+    @property
+    def over(self) -> bool:
+        return bool(self._engine.is_episode_finished())
+
+    def pixels(self) -> Pixels:
+        # after the last frame of an episode the engine has no picture: the one before it stays on screen
+        state = self._engine.get_state()
+        if state is not None:
+            self._pixels = state.screen_buffer
+        return self._pixels
+
+    def sound(self) -> Samples:
+        return np.zeros(0, np.float32)
+
+    def facts(self) -> Facts:
+        state = self._engine.get_state()
+        if state is None:
+            return Facts()
+        seen = tuple(
+            SeenObject(label.object_name, label.x, label.y, label.width, label.height) for label in state.labels
+        )
+        names = [variable.name.lower() for variable in self._engine.get_available_game_variables()]
+        return Facts(objects=seen, numbers=dict(zip(names, map(float, state.game_variables), strict=True)))
+
+    def close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            with contextlib.suppress(Exception):  # a dead engine is as closed as it can be
+                engine.close()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.cleanup()
+
+
+def keys_of(buttons: tuple[str, ...]) -> tuple[str, ...]:
+    """The key of each Doom button, in order."""
+    turns = "TURN_LEFT" in buttons
+    return tuple(STRAFE_KEYS[b] if turns and b in STRAFE_KEYS else KEYS_OF_BUTTONS[b] for b in buttons)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        DoomScenario("doom-basic", "basic.cfg", ("MOVE_LEFT", "MOVE_RIGHT", "ATTACK"), 300),
+        DoomScenario("doom-health", "health_gathering.cfg", ("TURN_LEFT", "TURN_RIGHT", "MOVE_FORWARD"), 2100),
+        DoomScenario("doom-center", "defend_the_center.cfg", ("TURN_LEFT", "TURN_RIGHT", "ATTACK"), 2100),
+        DoomScenario("doom-cover", "take_cover.cfg", ("MOVE_LEFT", "MOVE_RIGHT"), 2100),
+        DoomScenario("doom-line", "defend_the_line.cfg", ("TURN_LEFT", "TURN_RIGHT", "ATTACK"), 2100),
+        DoomScenario(
+            "doom-corridor",
+            "deadly_corridor.cfg",
+            ("MOVE_LEFT", "MOVE_RIGHT", "ATTACK", "MOVE_FORWARD", "TURN_LEFT", "TURN_RIGHT"),
+            2100,
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+"""Scripted players: they stand in for the person. They may look into the game; what learns from them may not."""

@@ -1,0 +1,80 @@
+"""Scripted players of the Doom scenarios; they read the engine's labels (no threads)."""
+
+from tray_agent.core.events import Command
+from tray_agent.platforms.env.doom import WIDTH
+from tray_agent.platforms.env.game import EnvGame, SeenObject
+from tray_agent.platforms.env.players.player import IDLE, holding
+
+_MIDDLE = WIDTH / 2
+
+
+class BasicPlayer:
+    """Strafes until the monster is in the middle, then shoots."""
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def decide(self, game: EnvGame) -> Command:
+        monsters = [thing for thing in game.facts().objects if thing.name == "Cacodemon"]
+        if not monsters:
+            return IDLE
+        off = monsters[0].centre_x - _MIDDLE
+        if abs(off) <= 7:
+            return holding("Space")
+        return holding("ArrowRight" if off > 0 else "ArrowLeft")
+
+
+class HealthPlayer:
+    """Walks to the nearest medikit, turning on the way; searches by turning."""
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def decide(self, game: EnvGame) -> Command:
+        kits = [thing for thing in game.facts().objects if "edikit" in thing.name]
+        if not kits:
+            return holding("ArrowLeft", "ArrowUp")
+        off = max(kits, key=_nearness).centre_x - _MIDDLE
+        if abs(off) <= 12:
+            return holding("ArrowUp")
+        return holding("ArrowRight" if off > 0 else "ArrowLeft", "ArrowUp")
+
+
+def _nearness(thing: SeenObject) -> int:
+    return thing.width * thing.height
+
+
+class CenterPlayer:
+    """Turns to the monster that looks largest and shoots it when it is in the middle."""
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def decide(self, game: EnvGame) -> Command:
+        monsters = [thing for thing in game.facts().objects if thing.name not in _NO_TARGETS]
+        if not monsters:
+            return holding("ArrowLeft")
+        target = max(monsters, key=_nearness)
+        off = target.centre_x - _MIDDLE
+        if abs(off) <= max(3.0, target.width / 3):
+            return holding("Space")
+        return holding("ArrowRight" if off > 0 else "ArrowLeft")
+
+
+_NO_TARGETS = frozenset({"DoomPlayer", "BulletPuff", "Blood"})
+
+
+class CoverPlayer:
+    """Steps away from the fireball that will hit."""
+
+    def reset(self, seed: int) -> None:
+        """Nothing to forget."""
+
+    def decide(self, game: EnvGame) -> Command:
+        balls = [thing for thing in game.facts().objects if "Ball" in thing.name]
+        if not balls:
+            return IDLE
+        off = max(balls, key=_nearness).centre_x - _MIDDLE
+        if abs(off) > 40:
+            return IDLE
+        return holding("ArrowLeft" if off > 0 else "ArrowRight")
