@@ -1,0 +1,1 @@
+"""Configuration: reading it, checking it, noticing edits. No threads; every function runs on its caller's."""

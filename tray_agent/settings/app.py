@@ -1,0 +1,111 @@
+"""Settings of the program itself: `config/tray_agent.yaml` as frozen models (no I/O)."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from tray_agent.core.controls import Controls
+from tray_agent.settings.games import Model
+from tray_agent.settings.hotkeys import Hotkey, HotkeyField, shadows
+from tray_agent.settings.mistake import mistake
+
+
+class Hotkeys(Model):
+    """Global hotkeys."""
+
+    watch: HotkeyField = Field(
+        default=("ControlLeft", "AltLeft", "KeyW"), description="Start or stop watching.", examples=["ctrl+alt+w"]
+    )
+    play: HotkeyField = Field(
+        default=("ControlLeft", "AltLeft", "KeyP"), description="Hand the game over.", examples=["ctrl+alt+p"]
+    )
+    kill: HotkeyField = Field(
+        default=("ControlLeft", "AltLeft", "KeyK"),
+        description="Let go of every key, at once, whatever happens.",
+        examples=["ctrl+alt+k"],
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Hotkeys":
+        if len(self.kill) < 2:
+            raise mistake("kill is a single key", "Take two or more, for example ctrl+alt+k.", ("kill",))
+        names = ("watch", "play", "kill")
+        for i, name in enumerate(names):
+            for other in names[:i]:
+                if shadows(getattr(self, name), getattr(self, other)):
+                    raise mistake(f"pressing {name} also presses {other}", "Take different keys.", (name,))
+        return self
+
+    def as_dict(self) -> dict[str, Hotkey]:
+        """Name -> keys held together, as the guard wants them."""
+        return {"watch": self.watch, "play": self.play, "kill": self.kill}
+
+    def within(self, controls: Controls) -> tuple[str, ...]:
+        """Hotkeys whose keys are all among a game's controls, so that ordinary play could press them."""
+        return tuple(name for name, held in self.as_dict().items() if set(held) <= set(controls.buttons))
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        expanded = path.expanduser()
+    except RuntimeError as error:
+        raise mistake(f"no such home folder: {path}", "Write the path in full.") from error
+    if not expanded.is_absolute() or "\0" in str(path):
+        raise mistake(f"{str(path)!r} is not a full path", "Begin with / or ~ (or a drive letter).")
+    return expanded
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Folders(Model):
+    """Where large things are kept; the platform's own place if left out."""
+
+    data: Folder | None = Field(default=None, description="Recorded sessions.", examples=["~/tray-agent/sessions"])
+    models: Folder | None = Field(default=None, description="Learned policies.", examples=["~/tray-agent/models"])
+
+
+class Limits(Model):
+    """What the program may use."""
+
+    ram_mb: int = Field(default=96, ge=16, le=4096, description="Memory of the rolling buffers.", examples=["96"])
+    disk_gb: float = Field(default=20.0, gt=0, le=10000, description="Disk space of all sessions.", examples=["20"])
+    play_minutes: float = Field(
+        default=60.0, gt=0, le=240, description="The agent never plays longer at a stretch.", examples=["60"]
+    )
+
+
+class Trainer(Model):
+    """The process that learns while you play."""
+
+    nice: int = Field(default=10, ge=0, le=19, description="How far it stands back; 19 is furthest.", examples=["10"])
+    threads: int = Field(default=1, ge=1, le=64, description="Processor threads it uses.", examples=["1"])
+    max_seconds_between_bundles: float = Field(
+        default=30.0, ge=5, le=600, description="A newer policy is ready at least so often.", examples=["30"]
+    )
+
+
+class AppSettings(Model):
+    """A whole tray_agent.yaml; whatever is left out has its default."""
+
+    hotkeys: Hotkeys = Hotkeys()
+    folders: Folders = Folders()
+    limits: Limits = Limits()
+    trainer: Trainer = Trainer()
+    tray: bool = Field(default=True, description="Whether the tray icon is shown.")
+    audio_device: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="Recording device; the system's own output if left out.", examples=["game.monitor"]
+    )
+    lease_ms: int = Field(
+        default=150,
+        ge=50,
+        le=250,
+        description="Keys are let go when the daemon is silent for so long.",
+        examples=["150"],
+    )
+    third_party_input: Literal["player", "ignore"] = Field(
+        default="player",
+        description="What keys pressed by other programs count as: the player's (they end play), or nothing.",
+        examples=["player"],
+    )
