@@ -1,0 +1,1 @@
+"""From devices to samples: ring buffers, reduction of pictures, features of sound."""
