@@ -1,0 +1,1 @@
+"""Adapters to operating systems: one package per platform, no logic of the product in them."""
