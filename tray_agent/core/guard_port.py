@@ -17,11 +17,13 @@ class BackendReport:
     Attributes:
         hears_player: whether a touch by the player would be noticed; if not, `why_deaf` tells why.
         hotkey_problems: hotkey name -> why it could not be registered ("taken by another program").
+        presses: False when commands are only written down, so that nothing needs to be heard to be safe.
     """
 
     hears_player: bool
     why_deaf: str = ""
     hotkey_problems: dict[str, str] = field(default_factory=dict)
+    presses: bool = True
 
 
 @dataclass(frozen=True)
