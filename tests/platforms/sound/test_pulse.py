@@ -1,0 +1,180 @@
+"""Sound from a real PulseAudio server: what is heard, when, and what happens as the server dies."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from pulse_server import PulseServer
+
+from tray_agent.core.clock import MonotonicClock
+from tray_agent.core.media import AUDIO_RATE_HZ, AudioChunk
+from tray_agent.errors import PlatformUnavailable
+from tray_agent.platforms.sound import pulse
+from tray_agent.platforms.sound.pulse import PulseMonitor
+from tray_agent.platforms.sound.timeline import duration_ns
+
+SECOND = 1_000_000_000
+
+
+class Listener:
+    """Collects what a monitor gives."""
+
+    def __init__(self, monitor: PulseMonitor) -> None:
+        self.monitor = monitor
+        self.chunks: list[AudioChunk] = []
+
+    def until(self, check: Callable[[], bool], what: str, timeout_s: float = 12.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not check():
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited {timeout_s} s for {what}; problem: {self.monitor.problem!r}")
+            self.poll()
+            time.sleep(0.01)
+
+    def poll(self) -> list[AudioChunk]:
+        self.chunks += (new := self.monitor.read())
+        return new
+
+    def hears_data(self) -> bool:
+        return any(not c.gap for c in self.chunks)
+
+    def span(self, since_ns: int) -> tuple[int, np.ndarray]:
+        """First time stamp and samples of all chunks that end after a moment."""
+        chunks = [c for c in self.chunks if c.t_ns + duration_ns(len(c.samples)) > since_ns]
+        return chunks[0].t_ns, np.concatenate([c.samples for c in chunks])
+
+
+@pytest.fixture(params=pulse.BACKENDS)
+def listener(request: pytest.FixtureRequest, pulse_server: PulseServer) -> Iterator[Listener]:
+    if not pulse.is_installed(request.param):
+        pytest.skip(f"{request.param} is not installed")
+    monitor = PulseMonitor(MonotonicClock(), backends=(request.param,))
+    monitor.start()
+    yield Listener(monitor)
+    monitor.close()
+
+
+def test_tone_is_heard_with_its_pitch_and_time(listener: Listener, pulse_server: PulseServer) -> None:
+    """A tone comes with its frequency, its length, and a time stamp less than 60 ms off."""
+    listener.until(listener.hears_data, "the first samples")
+    started, ended = pulse_server.play(1000.0, 0.6)
+    listener.until(lambda: listener.chunks[-1].t_ns > ended + SECOND // 10, "the tone")
+    first_ns, samples = listener.span(started - SECOND // 10)
+    loud = np.flatnonzero(np.abs(samples) > 0.1)
+    spectrum = np.abs(np.fft.rfft(samples[loud[0] : loud[-1]]))
+    assert spectrum.argmax() * AUDIO_RATE_HZ / (loud[-1] - loud[0]) == pytest.approx(1000.0, abs=5.0)
+    assert (loud[-1] - loud[0]) / AUDIO_RATE_HZ == pytest.approx(0.6, abs=0.02)
+    # the player needs some ms to begin and to leave; a stamp off by 60 ms either way would be seen
+    heard_begin = first_ns + int(loud[0]) * SECOND // AUDIO_RATE_HZ
+    heard_end = first_ns + int(loud[-1]) * SECOND // AUDIO_RATE_HZ
+    assert abs(heard_begin - started) < 60_000_000
+    assert abs(heard_end - ended) < 60_000_000
+
+
+def test_chunks_follow_each_other(listener: Listener) -> None:
+    """Chunks neither overlap nor leave holes worth a millisecond, and they reach up to now."""
+    listener.until(listener.hears_data, "the first samples")
+    begin = len(listener.chunks)
+    listener.until(lambda: len(listener.chunks) > begin + 20, "20 chunks")
+    ends = [c.t_ns + len(c.samples) * SECOND // AUDIO_RATE_HZ for c in listener.chunks]
+    steps = [c.t_ns - end for c, end in zip(listener.chunks[1:], ends, strict=False)]
+    assert max(abs(s) for s in steps) <= 1_000_000
+    listener.poll()
+    assert time.monotonic_ns() - listener.chunks[-1].t_ns < SECOND // 10
+
+
+def test_server_killed_leaves_a_marked_gap_and_comes_back(listener: Listener, pulse_server: PulseServer) -> None:
+    """While the server is dead, silence marked as a gap flows and says why; afterwards sound comes back by itself."""
+    listener.until(listener.hears_data, "the first samples")
+    pulse_server.kill()
+    killed = time.monotonic_ns()
+    listener.until(lambda: any(c.gap and c.t_ns > killed for c in listener.chunks), "a gap", 3.0)
+    assert "not recorded" in listener.monitor.problem
+    listener.until(lambda: listener.chunks[-1].t_ns > killed + SECOND, "a second of gap", 3.0)
+    in_gap = [c for c in listener.chunks if killed + SECOND // 2 < c.t_ns]
+    assert all(c.gap and not c.samples.any() for c in in_gap)
+    pulse_server.start()
+    listener.chunks.clear()
+    listener.until(listener.hears_data, "sound after the restart", 10.0)
+    started, ended = pulse_server.play(440.0, 0.3)
+    listener.until(lambda: listener.chunks[-1].t_ns > ended, "the tone")
+    assert np.abs(listener.span(started)[1]).max() > 0.1
+    assert listener.monitor.problem == ""
+
+
+def test_frozen_server_does_not_block(listener: Listener, pulse_server: PulseServer) -> None:
+    """A server that stops answering makes a gap; neither read nor close waits for it."""
+    listener.until(listener.hears_data, "the first samples")
+    os.kill(pulse_server.pid(), signal.SIGSTOP)
+    try:
+        stopped = time.monotonic_ns()
+        slowest = 0.0
+        while time.monotonic_ns() - stopped < SECOND:
+            begin = time.monotonic()
+            listener.poll()
+            slowest = max(slowest, time.monotonic() - begin)
+            time.sleep(0.01)
+        assert listener.chunks[-1].gap
+        begin = time.monotonic()
+        listener.monitor.close()
+        assert time.monotonic() - begin < 1.0
+        assert slowest < 0.2
+    finally:
+        os.kill(pulse_server.pid(), signal.SIGCONT)
+
+
+def test_recorder_killed_is_replaced(listener: Listener) -> None:
+    """A recorder that dies is started again."""
+    listener.until(listener.hears_data, "the first samples")
+    old = listener.monitor.recorder_pid
+    assert old is not None
+    os.kill(old, signal.SIGKILL)
+    listener.until(lambda: listener.monitor.recorder_pid not in (None, old), "another recorder")
+    listener.chunks.clear()
+    listener.until(listener.hears_data, "its samples")
+
+
+def test_close_is_idempotent_and_leaves_no_process(listener: Listener) -> None:
+    """After close the recorder is gone and reading gives nothing."""
+    pid = listener.monitor.recorder_pid
+    assert pid is not None
+    listener.monitor.close()
+    listener.monitor.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert listener.monitor.read() == []
+
+
+def test_no_server_is_a_gap_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any server watching goes on: gaps, a stated problem, and both backends take turns."""
+    usable = [name for name in pulse.BACKENDS if pulse.is_installed(name)]
+    if not usable:
+        pytest.skip("neither PortAudio nor parec is installed")
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent/pulse")
+    monitor = PulseMonitor(MonotonicClock())
+    monitor.start()
+    listener = Listener(monitor)
+    tried = set()
+    try:
+
+        def has_tried_all() -> bool:
+            tried.add(monitor.backend)
+            return bool(monitor.problem) and len(tried) == len(usable)
+
+        listener.until(has_tried_all, "every backend to be tried")
+        listener.until(lambda: bool(listener.chunks), "gap chunks")
+        assert all(c.gap for c in listener.chunks)
+    finally:
+        monitor.close()
+
+
+def test_nothing_installed_is_refused_with_a_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """Where neither PortAudio nor parec can be found, start says what to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    with pytest.raises(PlatformUnavailable, match="libportaudio2") as caught:
+        PulseMonitor(MonotonicClock()).start()
+    assert caught.value.remedy

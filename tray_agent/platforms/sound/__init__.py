@@ -1,0 +1,1 @@
+"""Sound the machine plays, as 16 kHz mono chunks on the desktop's clock."""
