@@ -24,10 +24,11 @@ class MonotonicClock:
     """Real time."""
 
     def now_ns(self) -> int:
-        return time.monotonic_ns()
+        # The same clock as monotonic_ns but on Windows, where that ticks every 15.6 ms before Python 3.13.
+        return time.perf_counter_ns()
 
     def sleep_until(self, t_ns: int) -> None:
-        while (left := t_ns - time.monotonic_ns()) > 0:
+        while (left := t_ns - self.now_ns()) > 0:
             time.sleep(left / 1e9)
 
 

@@ -8,6 +8,7 @@ wait for, is looked at every `_POLL_S`. So a command may be that late, a kill ho
 import time
 from typing import Protocol
 
+from tray_agent.core.clock import Clock
 from tray_agent.core.events import Command, WindowInfo
 from tray_agent.core.guard_port import BackendReport, Heard
 from tray_agent.errors import PlatformUnavailable
@@ -39,14 +40,15 @@ class Win32GuardBackend:
     Args:
         pad: started sink for pad controls; without one they are not pressed.
         caller: performs the Windows calls; this process does by default.
+        clock: stamps the events.
     """
 
-    def __init__(self, pad: PadSink | None = None, caller: Caller | None = None) -> None:
+    def __init__(self, pad: PadSink | None = None, caller: Caller | None = None, clock: Clock | None = None) -> None:
         self._api = Api(caller or NativeCaller())
         self._pad = pad
         self._ledger = sink_module.SentLedger()
         self._sink = sink_module.Win32Sink(self._api, self._ledger)
-        self._listener = RawListener(self._api, self._ledger.is_own)
+        self._listener = RawListener(self._api, self._ledger.is_own, clock)
         self._hotkeys = Hotkeys(self._api, self._listener)
         self._timer = 0
         self._foreground = 0
@@ -93,6 +95,12 @@ class Win32GuardBackend:
 
     def wait(self, command_fd: int, timeout_s: float) -> Heard:
         """Sleep until something comes in; see the port. `command_fd` must be a pipe."""
+        try:
+            return self._wait(command_fd, timeout_s)
+        except Exception as error:  # noqa: BLE001  # whatever broke: a guard that can't hear must let go, not die
+            return Heard(lost=f"listening broke: {type(error).__name__}: {error}")
+
+    def _wait(self, command_fd: int, timeout_s: float) -> Heard:
         deadline = time.perf_counter() + timeout_s
         while True:
             heard = self._look(command_fd)

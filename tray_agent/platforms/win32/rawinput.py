@@ -4,10 +4,10 @@ Used by the one thread that called `start()`: the guard's, or the recorder's own
 slow low-level hook without a word.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import EventKind, InputEvent
 from tray_agent.platforms.win32 import scancodes, structs
 from tray_agent.platforms.win32.api import Api
@@ -97,8 +97,9 @@ class RawListener:
         is_own: tells whether this agent sent a change.
     """
 
-    def __init__(self, api: Api, is_own: Callable[[Change], bool]) -> None:
+    def __init__(self, api: Api, is_own: Callable[[Change], bool], clock: Clock | None = None) -> None:
         self._api = api
+        self._clock: Clock = clock or MonotonicClock()
         self._is_own = is_own
         self._absolute = AbsolutePointer(api)
         self._down: set[str] = set()
@@ -144,13 +145,15 @@ class RawListener:
             if change.value and change.control in self._down:
                 return None
             (self._down.add if change.value else self._down.discard)(change.control)
-        return InputEvent(_now_ns(), change.kind, change.control, change.value, f"raw:{change.device:x}", own)
+        return InputEvent(
+            self._clock.now_ns(), change.kind, change.control, change.value, f"raw:{change.device:x}", own
+        )
 
     def note_down(self, control: str) -> InputEvent:
         """Record that the player pressed something which Raw Input did not tell."""
         self._down.add(control)
         self._noted.add(control)
-        return InputEvent(_now_ns(), "button", control, 1.0, "hotkey")
+        return InputEvent(self._clock.now_ns(), "button", control, 1.0, "hotkey")
 
     def resync(self, noted_only: bool = False) -> list[InputEvent]:
         """Releases of what the player let go unheard, as on the lock screen or at an administrator prompt.
@@ -162,7 +165,7 @@ class RawListener:
         suspects = self._noted if noted_only else self._down
         gone = [name for name in sorted(suspects) if not is_down(self._api, name)]
         self._down.difference_update(gone)
-        return [InputEvent(_now_ns(), "button", name, 0.0, "resync") for name in gone]
+        return [InputEvent(self._clock.now_ns(), "button", name, 0.0, "resync") for name in gone]
 
 
 def is_down(api: Api, control: str) -> bool:
@@ -182,8 +185,3 @@ def virtual_keys(api: Api, control: str) -> tuple[int, ...]:
     # The numpad's codes map to its keys without NumLock; the digits are only in the table.
     also = scancodes.VIRTUAL_KEYS[control] if control.startswith("Numpad") else ()
     return tuple(dict.fromkeys((here, *also)))
-
-
-def _now_ns() -> int:
-    # time.monotonic of Python 3.11 and 3.12 on Windows only ticks every 15.6 ms; this is the same clock elsewhere.
-    return time.perf_counter_ns()

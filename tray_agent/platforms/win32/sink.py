@@ -33,10 +33,9 @@ def button_input(control: str, down: bool) -> structs.INPUT:
         return _mouse(press if down else release, data=data)
     scan = scancodes.SCAN_CODES[control]
     flags = 0 if down else structs.KEYEVENTF_KEYUP
-    key = structs.KEYBDINPUT(wScan=scan.code, dwExtraInfo=TAG)
-    if control in scancodes.BY_VIRTUAL_KEY:
-        key.wVk = scancodes.VIRTUAL_KEYS[control][0]
-    else:
+    # Windows ignores the virtual key where the scan code flag is set; Wine does not find it out by itself.
+    key = structs.KEYBDINPUT(wVk=scancodes.VIRTUAL_KEYS[control][0], wScan=scan.code, dwExtraInfo=TAG)
+    if control not in scancodes.BY_VIRTUAL_KEY:
         flags |= structs.KEYEVENTF_SCANCODE | (structs.KEYEVENTF_EXTENDEDKEY if scan.extended else 0)
     key.dwFlags = flags
     return structs.INPUT(structs.INPUT_KEYBOARD, structs.INPUTUNION(ki=key))
