@@ -64,7 +64,7 @@ class BlockIndex:
 
 def _head(data: bytes, position: int) -> tuple[int, int, int]:
     """Id, size (-1: unknown, unfinished or damaged) and offset of the body of the element that begins with `data`."""
-    id_length = 9 - data[0].bit_length()
+    id_length = 9 - data[0].bit_length() if data else 9
     if id_length > 4 or len(data) <= id_length:
         return 0, -1, position
     size_length = 9 - data[id_length].bit_length()

@@ -37,7 +37,8 @@ class SessionReader:
         self.info: SessionInfo = load_info(folder)
         self._codec = TickCodec(self.info.spec)
         self._video = VideoReader(folder / VIDEO, self.info.spec.frame_width, self.info.spec.frame_height)
-        self.ticks: TickTable
+        self._recorded = self._codec.empty()
+        self.ticks: TickTable = self._recorded
         self.refresh()
 
     @property
@@ -57,9 +58,10 @@ class SessionReader:
         try:
             if self.info.closed is None:
                 self.info = load_info(self.folder)
-            table = self._codec.read(self.folder / TICKS)
+            new = self._codec.read(self.folder / TICKS, skip=len(self._recorded))
+            self._recorded = self._recorded.followed_by(new)
             self._video.refresh()
-            self.ticks = self._marked(table.first(len(self._video)))
+            self.ticks = self._marked(self._recorded.first(len(self._video)))
         except OSError as error:
             raise SessionError(f"session {self.folder} can't be read ({error})") from error
         self.__dict__.pop("events", None)

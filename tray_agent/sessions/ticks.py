@@ -15,7 +15,7 @@ from tray_agent.errors import SessionError
 MAGIC = b"TATICKS\x01"
 _HEADER = struct.Struct("<8sIIIII")  # magic, record size, action size, audio steps, audio bands, CRC32 of the rest
 HEADER_BYTES = _HEADER.size
-_HEADER_CRC = struct.Struct("<I")
+_CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class TickTable:
         """The first `n` rows (views)."""
         return TickTable(self.tick[:n], self.t_ns[:n], self.flags[:n], self.actions[:n], self.audio[:n])
 
+    def followed_by(self, more: "TickTable") -> "TickTable":
+        """These rows and then those of `more`."""
+        if not len(more):
+            return self
+        names = ("tick", "t_ns", "flags", "actions", "audio")
+        return TickTable(*(np.concatenate([getattr(self, name), getattr(more, name)]) for name in names))
+
 
 class TickCodec:
     """Turns ticks of one spec into records and back."""
@@ -64,8 +71,8 @@ class TickCodec:
     def header(self) -> bytes:
         """First bytes of the file."""
         sizes = (self.dtype.itemsize, self._spec.controls.size, *self._audio)
-        body = _HEADER.pack(MAGIC, *sizes, 0)[: -_HEADER_CRC.size]
-        return body + _HEADER_CRC.pack(zlib.crc32(body))
+        body = _HEADER.pack(MAGIC, *sizes, 0)[: -_CRC.size]
+        return body + _CRC.pack(zlib.crc32(body))
 
     def record(self, sample: TickSample, flags: int) -> bytes:
         """One tick."""
@@ -74,28 +81,39 @@ class TickCodec:
         row["action"] = sample.action
         if self._spec.audio:
             row["audio"] = sample.audio
-        body = row.tobytes()[: -_HEADER_CRC.size]
-        return body + _HEADER_CRC.pack(zlib.crc32(body))
+        body = row.tobytes()[: -_CRC.size]
+        return body + _CRC.pack(zlib.crc32(body))
 
-    def read(self, path: Path) -> TickTable:
-        """All whole records up to the first damaged one; none when the file is missing or shorter than its header.
+    def empty(self) -> TickTable:
+        """A table without rows."""
+        return self._table(np.zeros(0, self.dtype))
+
+    def read(self, path: Path, skip: int = 0) -> TickTable:
+        """All whole records after the first `skip`, up to the first damaged one; none when the file is too short.
 
         Raises:
+            OSError: the file can't be read.
             SessionError: the header is that of another format or spec.
         """
-        data = path.read_bytes() if path.exists() else b""
-        if len(data) >= HEADER_BYTES and data[:HEADER_BYTES] != self.header():
-            raise SessionError(f"{path} does not fit its {self._spec.controls.size} controls; the session is damaged")
-        count = max(0, len(data) - HEADER_BYTES) // self.dtype.itemsize
-        rows = np.frombuffer(data, self.dtype, count, HEADER_BYTES) if count else np.zeros(0, self.dtype)
-        return self._table(rows[: self._intact(data, count)])
+        if not path.exists():
+            return self.empty()
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+            if len(head) < HEADER_BYTES:
+                return self.empty()
+            if head != self.header():
+                raise SessionError(f"{path} does not fit the session's controls; the session is damaged")
+            file.seek(HEADER_BYTES + skip * self.dtype.itemsize)
+            data = file.read()
+        rows = np.frombuffer(data, self.dtype, len(data) // self.dtype.itemsize)
+        return self._table(rows[: self._intact(data, len(rows))])
 
     def _intact(self, data: bytes, count: int) -> int:
         """How many records from the front have the right checksum."""
         size, view = self.dtype.itemsize, memoryview(data)
         for i in range(count):
-            record = view[HEADER_BYTES + i * size : HEADER_BYTES + (i + 1) * size]
-            if zlib.crc32(record[: -_HEADER_CRC.size]) != _HEADER_CRC.unpack(record[-_HEADER_CRC.size :])[0]:
+            record = view[i * size : (i + 1) * size]
+            if zlib.crc32(record[: -_CRC.size]) != _CRC.unpack(record[-_CRC.size :])[0]:
                 return i
         return count
 

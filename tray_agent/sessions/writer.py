@@ -83,7 +83,7 @@ class SessionWriter:
         self._clock = clock or MonotonicClock()
         self._on_failure = on_failure
         self._queue: queue.Queue[_Item | None] = queue.Queue(int(_QUEUE_S * _ITEMS_PER_TICK * max(1.0, spec.rate_hz)))
-        self._worker = Worker("session-writer", self._drain) if threaded else None
+        self._worker = Worker("session-writer", self._drain, self._fail) if threaded else None
         self._files: SessionFiles | None = None
         self._closed = False
         self._failure: SessionError | None = None
@@ -215,7 +215,7 @@ class SessionWriter:
             return False
         return True
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         failure = _session_error(self.folder, error)
         failure.__cause__ = error
         self._failure = failure
@@ -226,7 +226,7 @@ class SessionWriter:
             self._on_failure(failure)
 
 
-def _session_error(folder: Path, error: Exception) -> SessionError:
+def _session_error(folder: Path, error: BaseException) -> SessionError:
     reason = getattr(error, "strerror", None) or error
     return SessionError(
         f"session {folder} can't be written any more ({reason}); what is there stays readable. "
