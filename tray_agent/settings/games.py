@@ -11,11 +11,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import CoreSchema
 
 from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
@@ -145,6 +147,11 @@ class Region(Model):
 
     of: Literal["window", "screen"] = Field(default="window", description="What left and top count from.")
     rect: Rect = Field(examples=["[0, 0, 640, 480]"], description="Left, top, width, height.")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        rect = {"type": "array", "items": {"type": "integer"}, "minItems": 4, "maxItems": 4}
+        return {"anyOf": [rect, handler.resolve_ref_schema(handler(core_schema))]}
 
     @model_validator(mode="before")
     @classmethod
@@ -369,7 +376,18 @@ class GameProfile(GameEntry):
         )
 
 
-GameName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+
+
+def _game_name(raw: str) -> str:
+    if not re.fullmatch(_NAME, raw):
+        slug = re.sub(r"[^a-z0-9_-]+", "-", raw.lower()).strip("-_")[:40]
+        remedy = "A name is made of a-z, 0-9, - and _, at most 40 of them"
+        raise mistake(f"{raw!r:.60} can't be a game's name", f"{remedy}, for example {slug or 'my-game'!r}.")
+    return raw
+
+
+GameName = Annotated[str, AfterValidator(_game_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
 
 
 SHIPPED = "shipped"

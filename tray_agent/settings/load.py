@@ -262,6 +262,11 @@ _TEXT_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "timestam
 
 def _scalar(node: yaml.ScalarNode, where: Location, document: Document) -> Any:
     text = str(node.value)
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        document.complain(
+            _start(node), where, "half of a surrogate pair is no character", "Write the character itself."
+        )
+        return None
     if node.tag in _TEXT_TAGS:
         return text
     convert = _SCALARS.get(node.tag)

@@ -2,6 +2,18 @@
 
 from enum import IntEnum
 
+from tray_agent.errors import (
+    AlreadyRunning,
+    BundleError,
+    CaptureLost,
+    DaemonUnreachable,
+    NotArmed,
+    PlatformUnavailable,
+    SettingsError,
+    TrayAgentError,
+    UnknownGame,
+)
+
 
 class ExitCode(IntEnum):
     """What a verb's exit code means."""
@@ -14,3 +26,20 @@ class ExitCode(IntEnum):
     REFUSED = 5  # understood, but not allowed now (play without a bundle, another daemon runs, ...)
     UNAVAILABLE = 6  # this machine lacks something it needs
     INTERRUPTED = 130  # Ctrl+C
+
+
+_CODES: tuple[tuple[type[TrayAgentError], ExitCode], ...] = (
+    (SettingsError, ExitCode.BAD_CONFIG),
+    (UnknownGame, ExitCode.BAD_CONFIG),
+    (DaemonUnreachable, ExitCode.NO_DAEMON),
+    (NotArmed, ExitCode.REFUSED),
+    (AlreadyRunning, ExitCode.REFUSED),
+    (BundleError, ExitCode.REFUSED),
+    (PlatformUnavailable, ExitCode.UNAVAILABLE),
+    (CaptureLost, ExitCode.UNAVAILABLE),
+)
+
+
+def exit_code(error: TrayAgentError) -> ExitCode:
+    """The code a verb ends with when this error reaches its top."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAILURE)
