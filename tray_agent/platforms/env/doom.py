@@ -1,7 +1,7 @@
 """Doom scenarios of the vizdoom package, as an EnvGame (no threads of ours; vizdoom runs its own child process)."""
 
 import contextlib
-import tempfile
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ STRAFE_KEYS = {"MOVE_LEFT": "KeyA", "MOVE_RIGHT": "KeyD"}
 """Keys for strafing in scenarios that turn with the arrows."""
 
 WIDTH, HEIGHT = 160, 120
+_LITTER = Path("_vizdoom")
+"""An empty folder that the engine makes in the working folder and never uses."""
 _FRAMES_PER_S = 35.0
 _FRAMES_PER_TICK = 4
 
@@ -65,7 +67,6 @@ class DoomGame:
             max_ticks=-(-scenario.max_frames // _FRAMES_PER_TICK) + 1,
         )
         self._engine: Any = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
     def start(self) -> None:
@@ -77,9 +78,7 @@ class DoomGame:
         if not engine.load_config(str(Path(vzd.scenarios_path) / self._scenario.config)):
             raise PlatformUnavailable(f"this vizdoom has no scenario {self._scenario.config}", "Update vizdoom")
         engine.set_available_buttons([getattr(vzd.Button, name) for name in self._scenario.buttons])
-        # the engine writes its settings when it ends; without a folder of its own, into the working folder
-        self._folder = tempfile.TemporaryDirectory(prefix="tray-agent-doom-")
-        engine.set_doom_config_path(str(Path(self._folder.name) / "doom.ini"))
+        engine.set_doom_config_path(os.devnull)  # else the engine leaves its settings in the working folder
         engine.set_screen_resolution(vzd.ScreenResolution.RES_160X120)
         engine.set_screen_format(vzd.ScreenFormat.RGB24)
         engine.set_labels_buffer_enabled(True)
@@ -88,10 +87,15 @@ class DoomGame:
         engine.set_mode(vzd.Mode.PLAYER)
         engine.add_available_game_variable(vzd.GameVariable.HEALTH)
         engine.add_available_game_variable(vzd.GameVariable.HITCOUNT)
+        littered = _LITTER.exists()
         try:
             engine.init()
         except (vzd.ViZDoomErrorException, vzd.ViZDoomUnexpectedExitException, vzd.FileDoesNotExistException) as error:
             raise PlatformUnavailable(f"Doom ({self._scenario.name}) does not start: {error}") from error
+        finally:
+            if not littered:
+                with contextlib.suppress(OSError):
+                    _LITTER.rmdir()
         self._engine = engine
 
     def reset(self, seed: int) -> None:
@@ -133,9 +137,6 @@ class DoomGame:
         if engine is not None:
             with contextlib.suppress(Exception):  # a dead engine is as closed as it can be
                 engine.close()
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            folder.cleanup()
 
 
 def keys_of(buttons: tuple[str, ...]) -> tuple[str, ...]:
