@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -46,6 +47,8 @@ def make_backend(name: str, options: Mapping[str, Any]) -> GuardBackend:
     given = dict(options)
     if name == "log" and isinstance(hearing := given.get("hearing"), dict):
         given["hearing"] = make_backend(str(hearing.get("backend")), hearing.get("options", {}))
+    if name == "env" and "socket_path" in given:
+        given["socket_path"] = Path(str(given["socket_path"]))
     try:
         factory: Callable[..., object] = getattr(importlib.import_module(module), attribute)
         return cast("GuardBackend", factory(**given))
