@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from tray_agent.core.controls import FloatVector
+from tray_agent.core.controls import Controls, FloatVector
 from tray_agent.core.media import Pixels
 from tray_agent.core.sample import AudioFeatures
 from tray_agent.errors import BundleError
@@ -46,6 +46,15 @@ class OnnxPolicy:
         self._sampler = Sampler(self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed)
         self._vector = np.asarray(manifest.vector, np.float32)[None]
         self._frames: deque[Pixels] = deque(maxlen=self._spec.frames)
+
+    @property
+    def controls(self) -> Controls:
+        """What the action vectors are over."""
+        return self._spec.controls
+
+    def inherit(self, other: "OnnxPolicy") -> None:
+        """Take over the frames another policy of the same spec has seen."""
+        self._frames.extend(other._frames)
 
     def reset(self) -> None:
         """Forget the frames seen and the keys held."""

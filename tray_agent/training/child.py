@@ -28,7 +28,8 @@ from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import BundleError, SessionError
 from tray_agent.policy.bundle import Manifest, write_bundle
-from tray_agent.sessions.reader import SessionReader, list_sessions
+from tray_agent.sessions.catalogue import list_sessions
+from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.export import Exporter
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
@@ -128,7 +129,10 @@ class Trainer:
         return passes > _REST_AFTER_PASSES
 
     def _load_sessions(self) -> Iterator[int]:
-        for folder in list_sessions(self._config.sessions, self._config.game):
+        listing = list_sessions(self._config.sessions, self._config.game)
+        for folder, why in listing.damaged.items():
+            emit("skipped", session=folder.name, why=why)
+        for folder in (listed.folder for listed in listing.sessions):
             try:
                 reader = SessionReader(folder)
                 if reader.spec.digest != self._config.spec.digest:

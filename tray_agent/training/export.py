@@ -3,8 +3,6 @@
 Tracing takes seconds, so it is done once per network; a refresh only replaces the weights inside the traced graph.
 """
 
-import io
-
 import numpy as np
 import onnx
 import torch
@@ -53,15 +51,13 @@ class Exporter:
         )
 
     def _trace(self, net: PolicyNet) -> onnx.ModelProto:
-        buffer = io.BytesIO()
         program = torch.onnx.export(
             net, self.example(), dynamo=True, optimize=False, external_data=False,
             input_names=["frames", "audio", "vector"], output_names=list(OUTPUTS), verbose=False,
         )  # fmt: skip
         if program is None:
             raise BundleError("torch.onnx.export gave no program")
-        program.save(buffer)
-        return onnx.load_from_string(buffer.getvalue())
+        return program.model_proto
 
     def _fill(self, graph: onnx.ModelProto, net: PolicyNet) -> None:
         state = {k: v.detach().cpu().numpy() for k, v in (*net.named_parameters(), *net.named_buffers())}

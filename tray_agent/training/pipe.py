@@ -4,7 +4,7 @@ Both ends use this module; nothing is unpickled. Samples travel as one message o
 """
 
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 
 
-def write_message(stream: BinaryIO, header: dict[str, Any], payload: bytes = b"") -> None:
+def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes = b"") -> None:
     """Send one message and flush.
 
     Raises:
@@ -22,7 +22,7 @@ def write_message(stream: BinaryIO, header: dict[str, Any], payload: bytes = b""
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
     """Next message, or None when the other end closed (also in the middle of a message)."""
     line = stream.readline()
     if not line.endswith(b"\n"):

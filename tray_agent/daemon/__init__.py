@@ -1,0 +1,1 @@
+"""The resident process: one owner of watching, learning and playing."""

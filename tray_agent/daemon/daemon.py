@@ -1,0 +1,531 @@
+"""The daemon: one main loop that owns every decision; threads and processes around it do the work.
+
+`run()` is the main loop (the caller's thread). Requests from the control socket, hotkeys from the guard and bundles
+from the trainer all become calls on this one thread; the tick thread is reached by orders only.
+"""
+
+import logging
+import os
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tray_agent.capture.input_pump import InputPump
+from tray_agent.capture.observer import Observer
+from tray_agent.core.desktop import Desktop
+from tray_agent.core.events import WindowInfo
+from tray_agent.core.policy import PolicySpec
+from tray_agent.daemon.control import ControlServer, Message
+from tray_agent.daemon.guarding import Guarding
+from tray_agent.daemon.state import Mode, Status, StopRecord
+from tray_agent.daemon.tick_loop import TickLoop
+from tray_agent.daemon.watcher import Watcher
+from tray_agent.errors import BundleError, SessionError
+from tray_agent.guard.protocol import Armed, Failed, Game, GuardEvent, Hotkey, Lost, Refused, Revoked
+from tray_agent.play.player import Player, PlayStatus
+from tray_agent.policy.bundle import current_folder, load_bundle
+from tray_agent.policy.decode import ControlDecoding, Decoding
+from tray_agent.policy.onnx_policy import OnnxPolicy
+from tray_agent.sessions.layout import new_folder
+from tray_agent.sessions.writer import SessionWriter
+from tray_agent.settings.games import GameProfile
+from tray_agent.settings.match import match
+from tray_agent.settings.reload import SettingsWatcher
+from tray_agent.training.worker import LearnStatus, TrainerJob, TrainingWorker
+
+_log = logging.getLogger(__name__)
+_LOOP_S = 0.05
+_SLOW_S = 0.25
+_PLAY_ANSWER_S = 2.0
+_TRAINER_REST_S = 45.0  # after watching ended it may go on so long
+_MAX_LEASE_MS = 240
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things are kept."""
+
+    sessions: Path
+    models: Path
+    checkpoints: Path
+    socket: Path
+
+
+class Daemon:
+    """Watches, learns, plays. `start()`, `run()` until told to quit, `close()`."""
+
+    def __init__(self, desktop: Desktop, settings: SettingsWatcher, folders: Folders, game: str = "") -> None:
+        """Store.
+
+        Args:
+            desktop: where the game is.
+            settings: started by the caller.
+            folders: where sessions, bundles, checkpoints and the control socket lie.
+            game: name of the one game to care for; "" lets the window in front decide.
+        """
+        self._desktop = desktop
+        self._settings = settings
+        self._folders = folders
+        self._fixed_game = game
+        app = settings.settings.app
+        self._guard = Guarding(desktop, app.hotkeys.as_dict(), app.lease_ms)
+        self._inputs = InputPump(desktop.inputs)
+        self._ticks = TickLoop(desktop.clock)
+        self._control = ControlServer(folders.socket, self._handle_request)
+        self._window = desktop.window()
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._profile: GameProfile | None = None
+        self._spec: PolicySpec | None = None
+        self._front: WindowInfo | None = None
+        self._training: TrainingWorker | None = None
+        self._rest_at = 0.0
+        self._policy: OnnxPolicy | None = None
+        self._watching: Watcher | None = None
+        self._player: Player | None = None
+        self._last_play = PlayStatus()
+        self._last_learn = LearnStatus()
+        self._last_stop: StopRecord | None = None
+        self._stopped_by_safety = False
+        self._detail = ""
+        self._fault = ""
+        self._bundle_problem = ""
+        self._guarded = False
+        self._play_answer: queue.SimpleQueue[str] | None = None
+        self._quit = False
+        self._slow_at = 0.0
+        self._process = psutil.Process()
+        self.status = Status()
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start guard first, then everything else.
+
+        Raises:
+            PlatformUnavailable: windows can't be seen on this desktop.
+            OSError: the control socket can't be made.
+        """
+        self._guard.start()
+        self._window.start()
+        self._inputs.start()
+        self._ticks.start()
+        self._control.start()
+        self._look_around()
+
+    def run(self) -> None:
+        """The main loop; returns after "quit" or `request_quit()`."""
+        while not self._quit:
+            self._do_jobs(_LOOP_S)
+            for event in self._guard.poll():
+                self._hear(event)
+            if time.monotonic() >= self._slow_at:
+                self._slow_at = time.monotonic() + _SLOW_S
+                self._look_around()
+            self.status = self._snapshot()
+
+    def request_quit(self) -> None:
+        """End the main loop soon; any thread, signal handlers too."""
+        self._quit = True
+
+    def close(self) -> None:
+        """Let go of every key, then stop all parts in order; says who was late."""
+        self._guard.revoke("the daemon is closing")
+        late = []
+        for part in (self._guard, self._ticks, self._inputs, self._training, self._control):
+            if part is None:
+                continue
+            part.request_stop()
+            if not part.join(20.0 if part is self._training else 5.0):
+                late.append(type(part).__name__)
+        self._window.close()
+        if late:
+            _log.error("did not stop in time: %s", ", ".join(late))
+
+    # -- requests (control thread) -----------------------------------------------------------------------------------
+
+    def _handle_request(self, message: Message) -> Message:
+        answers: dict[object, Callable[[], Message]] = {
+            "status": lambda: {"ok": True, "status": self.status.to_json()},
+            "play": self._request_play,
+            "watch": lambda: self._on_main(lambda: self.watch(message.get("on"))),
+            "stop": lambda: self._on_main(self.stop),
+            "game": lambda: self._on_main(lambda: self._fix_game(str(message.get("name", "")))),
+            "quit": self._quit_requested,
+        }
+        answer = answers.get(message.get("op"))
+        if answer is None:
+            return {"ok": False, "code": "bad_request", "error": f"unknown operation {message.get('op')!r}"}
+        return answer()
+
+    def _quit_requested(self) -> Message:
+        self.request_quit()
+        return {"ok": True}
+
+    def _on_main(self, job: Callable[[], str]) -> Message:
+        """Run on the main thread; the job returns "" or why it was refused."""
+        answer: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._jobs.put(lambda: answer.put(job()))
+        try:
+            refused = answer.get(timeout=_PLAY_ANSWER_S)
+        except queue.Empty:
+            return {"ok": False, "code": "busy", "error": "the daemon is busy; try again"}
+        return {"ok": True} if not refused else {"ok": False, "code": "refused", "error": refused}
+
+    def _request_play(self) -> Message:
+        answer: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+        def ask() -> None:
+            if refused := self._why_not_play() or self._guard.ask_permit():
+                answer.put(refused)
+            else:
+                self._play_answer = answer
+
+        self._jobs.put(ask)
+        try:
+            refused = answer.get(timeout=_PLAY_ANSWER_S)
+        except queue.Empty:
+            return {"ok": False, "code": "busy", "error": "the guard did not answer in time; nothing was pressed"}
+        return {"ok": True} if not refused else {"ok": False, "code": "refused", "error": refused}
+
+    def _do_jobs(self, wait_s: float) -> None:
+        try:
+            job = self._jobs.get(timeout=wait_s)
+            while True:
+                job()
+                job = self._jobs.get_nowait()
+        except queue.Empty:
+            return
+
+    # -- what a person asks for (main thread) ------------------------------------------------------------------------
+
+    def watch(self, on: object = None) -> str:
+        """Begin or end watching (None: the other way round); "" or why not."""
+        wanted = self._watching is None if on is None else bool(on)
+        if not wanted:
+            self._end_watch("watching ended")
+            return ""
+        if self._watching is not None:
+            return ""
+        if self._profile is None or self._spec is None:
+            return self._no_game()
+        folder = new_folder(self._folders.sessions, self._profile.name)
+        writer = SessionWriter(
+            folder, self._spec, self._profile.name, self._profile.vector8, clock=self._desktop.clock,
+            on_failure=lambda error: self._jobs.put(lambda: self._note(str(error))),
+        )  # fmt: skip
+        try:
+            writer.start()
+        except SessionError as error:
+            self._note(str(error))
+            return str(error)
+        training = self._ensure_training(self._profile, self._spec)
+        watcher = Watcher(self._spec, writer, training, self._profile.idle_after_s)
+        self._watching = watcher
+        self._stopped_by_safety, self._fault = False, ""
+        self._detail = ""
+        self._ticks.order(lambda loop: loop.begin_watch(watcher))
+        return ""
+
+    def stop(self) -> str:
+        """End playing and watching."""
+        self._guard.revoke("stopped by the user")
+        self._end_watch("stopped")
+        self._stopped_by_safety = False
+        return ""
+
+    def _end_watch(self, why: str) -> None:
+        if self._watching is not None:
+            self._ticks.order(TickLoop.end_watch)
+            self._watching = None
+            self._rest_at = time.monotonic() + _TRAINER_REST_S
+            self._detail = why
+
+    def _fix_game(self, name: str) -> str:
+        if name and name not in self._settings.settings.games:
+            return f"there is no game {name!r}"
+        self._fixed_game = name
+        self._look_around()
+        return ""
+
+    def _no_game(self) -> str:
+        if self._fixed_game:
+            return (
+                f"{self._fixed_game} can't be watched: its profile has mistakes or is gone. Run: tray-agent games check"
+            )
+        return ("no configured game is in front. Bring the game to the front, or add it with: "
+                "tray-agent games add NAME --pick")  # fmt: skip
+
+    def _why_not_play(self) -> str:
+        if self._profile is None or self._spec is None:
+            return self._no_game()
+        if self._policy is None:
+            return self._bundle_problem or f"nothing has been learned for {self._profile.name} yet: watch first"
+        if self._front is None:
+            return f"{self._profile.name} is not in front"
+        return self._guard.problem
+
+    # -- what the guard reports (main thread) ------------------------------------------------------------------------
+
+    def _hear(self, event: GuardEvent) -> None:
+        match event:
+            case Hotkey(name="watch"):
+                if refused := self.watch():
+                    self._detail = refused
+                    _log.warning("watch: %s", refused)
+            case Armed(epoch=epoch):
+                self._begin_play(epoch)
+            case Refused(what=what, reason=reason):
+                self._refused(what, reason)
+            case Revoked():
+                self._end_play(event)
+            case Lost(reason=reason) | Failed(reason=reason):
+                self._end_play(Revoked("lost", reason, 0, 0, (), 0))
+            case _:
+                pass
+
+    def _begin_play(self, epoch: int) -> None:
+        self._answer_play("")
+        if self._policy is None or self._spec is None:
+            self._guard.revoke("nothing has been learned yet")
+            return
+        player = Player(self._policy, self._guard, epoch, self._spec.rate_hz * self._desktop.speed, self._desktop.clock)
+        self._player = player
+        self._stopped_by_safety, self._detail = False, ""
+        self._ticks.order(lambda loop: loop.begin_play(player))
+
+    def _refused(self, what: str, reason: str) -> None:
+        why = self._why_not_play() or reason
+        self._answer_play(why)
+        self._detail = f"play was refused: {why}" if what == "permit" else why
+        _log.warning("%s refused: %s", what, why)
+
+    def _answer_play(self, text: str) -> None:
+        answer, self._play_answer = self._play_answer, None
+        if answer is not None:
+            answer.put(text)
+
+    def _end_play(self, end: Revoked) -> None:
+        player, self._player = self._player, None
+        if player is None:
+            return
+        takeover = end.kind == "takeover"
+        self._ticks.order(lambda loop: loop.end_play(takeover))
+        self._last_play = player.status
+        self._last_stop = StopRecord(end.kind, end.reason, end.latency_us / 1000.0, end.released)
+        self._stopped_by_safety = end.kind not in {"stop", "hotkey", "game", "takeover"} or bool(player.status.stopped)
+        self._detail = f"play ended: {end.reason}"
+        _log.info("play ended (%s): %s; all up after %.1f ms", end.kind, end.reason, end.latency_us / 1000.0)
+
+    # -- surroundings (main thread, four times a second) -------------------------------------------------------------
+
+    def _look_around(self) -> None:
+        change = self._settings.poll()
+        if change is not None and change.error:
+            _log.warning("settings not taken:\n%s", change.error)
+        window = self._window.active()
+        profile = self._choose(window)
+        if profile != self._profile:
+            self._change_game(profile)
+        self._follow_front(window)
+        self._rest_trainer()
+        failure = self._ticks.failure
+        if failure is not None:
+            self._fault = f"the tick thread failed: {failure}; quit and start again"
+            self._guard.revoke(self._fault)
+
+    def _choose(self, window: WindowInfo | None) -> GameProfile | None:
+        games = self._settings.settings.games
+        if self._fixed_game:
+            return games.get(self._fixed_game)
+        found = match(window, games.values()) if window is not None else None
+        if found is None and self._profile is not None:
+            return games.get(self._profile.name)  # the game stays the game while another window is in front
+        if self._watching is not None and found is not None and self._profile is not None:
+            return games.get(self._profile.name)
+        return found
+
+    def _change_game(self, profile: GameProfile | None) -> None:
+        self._guard.revoke("the game or its settings changed")
+        self._guard.set_game(None)
+        self._end_watch("the game or its settings changed")
+        self._stop_training()
+        self._profile, self._policy, self._front = profile, None, None
+        self._spec = None
+        if profile is None:
+            self._ticks.order(lambda loop: loop.set_game(None, 1.0))
+            return
+        self._spec = spec = profile.spec()
+        rate_hz = spec.rate_hz * self._desktop.speed
+        buffer_bytes = self._settings.settings.app.limits.ram_mb << 20
+        observer = Observer(self._desktop, spec, self._inputs, buffer_bytes)
+        self._ticks.order(lambda loop: loop.set_game(observer, rate_hz))
+        self._load_current_bundle()
+
+    def _follow_front(self, window: WindowInfo | None) -> None:
+        profile = self._profile
+        fixed = bool(profile and profile.name == self._fixed_game and profile.match is None)
+        is_game = profile is not None and window is not None and (fixed or match(window, [profile]) is not None)
+        front = window if is_game else None
+        if front is not None and front == self._front and self._guarded == (self._policy is not None):
+            return
+        self._front = front
+        region = self._region(front)
+        self._ticks.order(lambda loop: loop.set_front(front is not None, region))
+        self._offer_game()
+
+    def _region(self, front: WindowInfo | None) -> tuple[int, int, int, int] | None:
+        if front is None or self._profile is None:
+            return None
+        if self._profile.region is None:
+            return front.rect if self._profile.match is not None else None
+        return self._profile.region.on_screen(front.rect)
+
+    def _offer_game(self) -> None:
+        """Tell the guard what may be pressed where; only with a policy, so that the play hotkey fails closed."""
+        front, profile, spec = self._front, self._profile, self._spec
+        self._guarded = self._policy is not None
+        if profile is None or spec is None or self._policy is None:
+            self._guard.set_game(None)
+            return
+        if front is None:
+            return  # the guard knows the window and refuses by itself while it is not in front
+        app = self._settings.settings.app
+        tick_ms = 1000.0 / (spec.rate_hz * self._desktop.speed)
+        self._guard.set_game(Game(
+            buttons=spec.controls.buttons, relative=spec.controls.relative, axes=spec.controls.axes,
+            window=front.handle, rect=front.rect,
+            limit_s=60.0 * min(profile.play_limit_minutes, app.limits.play_minutes),
+            lease_ms=int(min(_MAX_LEASE_MS, max(app.lease_ms, 2.2 * tick_ms))),
+        ))  # fmt: skip
+
+    # -- learning (main thread) --------------------------------------------------------------------------------------
+
+    def _ensure_training(self, profile: GameProfile, spec: PolicySpec) -> TrainingWorker:
+        if self._training is None:
+            trainer = self._settings.settings.app.trainer
+            job = TrainerJob(
+                profile.name, tuple(profile.vector8), spec, self._folders.sessions, self._folders.models,
+                self._folders.checkpoints, bundle_every_s=min(20.0, trainer.max_seconds_between_bundles * 0.7),
+                nice=trainer.nice, threads=trainer.threads,
+            )  # fmt: skip
+            self._training = TrainingWorker(job, lambda folder: self._jobs.put(lambda: self._take_bundle(folder)))
+            self._training.start()
+        self._rest_at = float("inf")
+        return self._training
+
+    def _rest_trainer(self) -> None:
+        if self._training is None or self._watching is not None:
+            return
+        if self._training.status.state == "resting" or time.monotonic() > self._rest_at:
+            self._stop_training()
+
+    def _stop_training(self) -> None:
+        training, self._training = self._training, None
+        if training is not None:
+            self._last_learn = training.status
+            training.request_stop()  # it saves and ends by itself; its last bundle still reaches us
+
+    def _load_current_bundle(self) -> None:
+        assert self._profile is not None  # noqa: S101 - called with a profile
+        self._bundle_problem = ""
+        try:
+            folder = current_folder(self._folders.models, self._profile.name)
+        except BundleError as error:
+            self._bundle_problem = str(error)
+            _log.warning("%s", error)
+            return
+        if folder is not None:
+            self._take_bundle(folder)
+
+    def _take_bundle(self, folder: Path) -> None:
+        if self._spec is None or self._profile is None or folder.parent.name != self._profile.name:
+            return
+        try:
+            policy = OnnxPolicy(load_bundle(folder, self._spec), self._decoding(self._profile), seed=time.time_ns())
+        except BundleError as error:
+            self._bundle_problem = str(error)
+            _log.warning("%s", error)
+            return
+        self._bundle_problem = ""
+        self._policy = policy
+        self._ticks.order(lambda loop: loop.set_policy(policy))
+        self._offer_game()
+
+    def _decoding(self, profile: GameProfile) -> Decoding:
+        per_tick_ms = 1000.0 / profile.rate_hz
+        each = {
+            name: ControlDecoding(
+                temperature=own.temperature,
+                min_hold_ticks=max(1, round(own.min_hold_ms / per_tick_ms)),
+                max_hold_ticks=round(own.max_hold_ms / per_tick_ms) if own.max_hold_ms is not None else 0,
+            )
+            for name, own in ((n, profile.decoding.of(n)) for n in profile.controls.names)
+        }
+        return Decoding(profile.decoding.temperature, each)
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _note(self, problem: str) -> None:
+        self._fault = problem
+
+    def _mode(self) -> Mode:
+        if self._fault:
+            return Mode.FAULT
+        if self._player is not None:
+            return Mode.PLAYING
+        if self._watching is not None:
+            return Mode.WATCHING
+        if self._stopped_by_safety:
+            return Mode.STOPPED
+        return Mode.LEARNING if self._training is not None else Mode.IDLE
+
+    def _problems(self) -> tuple[str, ...]:
+        report = self._guard.ready.report if self._guard.ready else None
+        hotkeys = [f"hotkey {n}: {why}" for n, why in report.hotkey_problems.items()] if report else []
+        deaf = [f"takeover can't be noticed: {report.why_deaf}"] if report and not report.hears_player else []
+        ticks, learn = self._ticks.report, self._learn_status()
+        sound = ticks.audio_problem and f"sound: {ticks.audio_problem}"
+        found = [self._fault, self._guard.problem, self._settings.error, self._inputs.problem, self._bundle_problem,
+                 ticks.screen_problem, sound, learn.fault]  # fmt: skip
+        return tuple(p for p in (*found, *hotkeys, *deaf) if p)
+
+    def _learn_status(self) -> LearnStatus:
+        return self._training.status if self._training is not None else replace(self._last_learn, state="off")
+
+    def _snapshot(self) -> Status:
+        bundle: dict[str, Any] = {}
+        if self._policy is not None:
+            manifest = self._policy.bundle.manifest
+            bundle = {"folder": str(self._policy.bundle.folder), "created": manifest.created,
+                      "data": manifest.data, "held_out": manifest.held_out, "parity": manifest.parity}  # fmt: skip
+        watch = self._watching.status if self._watching is not None else self.status.watch
+        return Status(
+            mode=self._mode(),
+            game=self._profile.name if self._profile else "",
+            game_in_front=self._front is not None,
+            games=tuple(self._settings.settings.games),
+            detail=self._tell(),
+            watch=watch,
+            learn=self._learn_status(),
+            play=self._player.status if self._player is not None else self._last_play,
+            ticks=self._ticks.report,
+            bundle=bundle,
+            last_stop=self._last_stop,
+            problems=self._problems(),
+            guard={"pid": self._guard.pid, "backend": self._desktop.guard_backend, "ready": not self._guard.problem},
+            memory_mb=round(self._process.memory_info().rss / 2**20, 1),
+            pid=os.getpid(),
+        )
+
+    def _tell(self) -> str:
+        if self._fault:
+            return self._fault
+        if self._watching is not None and self._player is None:
+            watch = self._watching.status
+            return f"paused: {watch.paused}" if watch.paused else f"watching, {watch.seconds:.0f} s so far"
+        return self._detail

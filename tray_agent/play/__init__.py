@@ -1,0 +1,1 @@
+"""Playing: observations in, acts for the guard out."""
