@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from tray_agent.core.controls import Controls
-from tray_agent.settings.games import Model
 from tray_agent.settings.hotkeys import Hotkey, HotkeyField, shadows
 from tray_agent.settings.mistake import mistake
+from tray_agent.settings.model import Model
 
 
 class Hotkeys(Model):

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from tray_agent.settings.app import AppSettings
-from tray_agent.settings.games import GamesFile, Model
+from tray_agent.settings.games import GamesFile
+from tray_agent.settings.model import Model
 
 GAMES_SCHEMA = "games.schema.json"
 APP_SCHEMA = "tray_agent.schema.json"
