@@ -1,0 +1,1 @@
+"""Gamepads: reading the player's, pressing a virtual one."""
