@@ -1,0 +1,240 @@
+"""A thin binding of libxcb's shared-memory grab (MIT-SHM 1.2), by ctypes.
+
+XCB, not Xlib: when the server goes, Xlib ends the process, XCB returns an error. The shared memory is an anonymous
+file that the kernel frees with its last user, so nothing is left behind by kill -9.
+Used by one thread at a time.
+"""
+
+import ctypes
+import ctypes.util
+import mmap
+import os
+from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int16, c_uint8, c_uint16, c_uint32, c_void_p
+from typing import Any
+
+import numpy as np
+
+from tray_agent.core.reduce import RawPixels
+from tray_agent.errors import CaptureLost, PlatformUnavailable
+
+_Z_PIXMAP = 2
+_ALL_PLANES = 0xFFFFFFFF
+_REMEDY = "Capture falls back to mss"
+Rect = tuple[int, int, int, int]
+
+
+class _Screen(Structure):
+    _fields_ = (
+        ("root", c_uint32), ("colormap", c_uint32), ("white", c_uint32), ("black", c_uint32),
+        ("masks", c_uint32), ("width", c_uint16), ("height", c_uint16), ("width_mm", c_uint16),
+        ("height_mm", c_uint16), ("min_maps", c_uint16), ("max_maps", c_uint16), ("visual", c_uint32),
+        ("backing", c_uint8), ("save_unders", c_uint8), ("depth", c_uint8), ("depths", c_uint8),
+    )  # fmt: skip
+
+
+class _ScreenIterator(Structure):
+    _fields_ = (("data", POINTER(_Screen)), ("rem", c_int), ("index", c_int))
+
+
+class _Cookie(Structure):
+    _fields_ = (("sequence", c_uint32),)
+
+
+class _Extension(Structure):
+    _fields_ = (("name", c_char_p), ("global_id", c_int))
+
+
+class _ExtensionReply(Structure):
+    _fields_ = (
+        ("response", c_uint8), ("pad", c_uint8), ("sequence", c_uint16), ("length", c_uint32), ("present", c_uint8),
+    )  # fmt: skip
+
+
+class _VersionReply(Structure):
+    _fields_ = (
+        ("response", c_uint8), ("pixmaps", c_uint8), ("sequence", c_uint16), ("length", c_uint32),
+        ("major", c_uint16), ("minor", c_uint16),
+    )  # fmt: skip
+
+
+class _GeometryReply(Structure):
+    _fields_ = (
+        ("response", c_uint8), ("depth", c_uint8), ("sequence", c_uint16), ("length", c_uint32), ("root", c_uint32),
+        ("x", c_int16), ("y", c_int16), ("width", c_uint16), ("height", c_uint16),
+    )  # fmt: skip
+
+
+_SIGNATURES: dict[str, dict[str, tuple[Any, list[Any]]]] = {
+    "xcb": {
+        "xcb_connect": (c_void_p, [c_char_p, POINTER(c_int)]),
+        "xcb_connection_has_error": (c_int, [c_void_p]),
+        "xcb_disconnect": (None, [c_void_p]),
+        "xcb_get_setup": (c_void_p, [c_void_p]),
+        "xcb_setup_roots_iterator": (_ScreenIterator, [c_void_p]),
+        "xcb_screen_next": (None, [POINTER(_ScreenIterator)]),
+        "xcb_generate_id": (c_uint32, [c_void_p]),
+        "xcb_get_extension_data": (POINTER(_ExtensionReply), [c_void_p, c_void_p]),
+        "xcb_request_check": (c_void_p, [c_void_p, _Cookie]),
+        "xcb_get_geometry": (_Cookie, [c_void_p, c_uint32]),
+        "xcb_get_geometry_reply": (POINTER(_GeometryReply), [c_void_p, _Cookie, c_void_p]),
+    },
+    "xcb-shm": {
+        "xcb_shm_query_version": (_Cookie, [c_void_p]),
+        "xcb_shm_query_version_reply": (POINTER(_VersionReply), [c_void_p, _Cookie, c_void_p]),
+        "xcb_shm_attach_fd_checked": (_Cookie, [c_void_p, c_uint32, c_int, c_uint8]),
+        "xcb_shm_detach": (_Cookie, [c_void_p, c_uint32]),
+        "xcb_shm_get_image": (
+            _Cookie,
+            [c_void_p, c_uint32, c_int16, c_int16, c_uint16, c_uint16, c_uint32, c_uint8, c_uint32, c_uint32],
+        ),
+        "xcb_shm_get_image_reply": (c_void_p, [c_void_p, _Cookie, POINTER(c_void_p)]),
+    },
+}
+
+
+class _Functions:
+    """The C functions, looked up once per connection."""
+
+    def __init__(self) -> None:
+        self.shm_id: c_void_p
+        for library, functions in _SIGNATURES.items():
+            path = ctypes.util.find_library(library)
+            if path is None:
+                raise PlatformUnavailable(f"lib{library} is not installed", _REMEDY)
+            handle = ctypes.CDLL(path)
+            for name, (result, arguments) in functions.items():
+                function = getattr(handle, name)
+                function.restype, function.argtypes = result, arguments
+                setattr(self, name, function)
+            if library == "xcb-shm":
+                self.shm_id = ctypes.addressof(_Extension.in_dll(handle, "xcb_shm_id"))  # type: ignore[assignment]
+        self.free = ctypes.CDLL(None).free
+        self.free.restype, self.free.argtypes = None, [c_void_p]
+
+    def __getattr__(self, name: str) -> Any:  # the functions set above
+        raise AttributeError(name)
+
+
+class XcbShm:
+    """Grabs rectangles of the root window into one piece of memory shared with the server."""
+
+    def __init__(self, display_name: str | None) -> None:
+        self._name = display_name
+        self._connection: int | None = None
+        self._memory: mmap.mmap | None = None
+        self._segment = 0
+        self._capacity = 0
+
+    def start(self) -> None:
+        """Connect and see that everything needed is there.
+
+        Raises:
+            PlatformUnavailable: libraries, display, MIT-SHM 1.2 or 24-bit colour are missing.
+        """
+        self._c = _Functions()
+        number = c_int(0)
+        name = self._name.encode() if self._name is not None else None
+        self._connection = self._c.xcb_connect(name, byref(number))
+        try:
+            self._check(number.value)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check(self, screen_number: int) -> None:
+        c = self._c
+        where = self._name if self._name is not None else os.environ.get("DISPLAY", "")
+        if c.xcb_connection_has_error(self._connection):
+            raise PlatformUnavailable(f"The X display {where!r} can't be opened", "Set DISPLAY to a running X server")
+        screen = self._screen(screen_number)
+        self._root = int(screen.root)
+        if screen.depth not in (24, 32):
+            raise PlatformUnavailable(f"The X display {where!r} has {screen.depth}-bit colour", "Set it to 24 bits")
+        extension = c.xcb_get_extension_data(self._connection, c.shm_id)
+        if not extension or not extension.contents.present:
+            raise PlatformUnavailable(f"The X display {where!r} lacks MIT-SHM", _REMEDY)
+        version = c.xcb_shm_query_version_reply(self._connection, c.xcb_shm_query_version(self._connection), None)
+        found = (version.contents.major, version.contents.minor) if version else (0, 0)
+        c.free(version)
+        if found < (1, 2):
+            raise PlatformUnavailable(f"The X display {where!r} has MIT-SHM {found}, 1.2 is needed", _REMEDY)
+        self._reserve(screen.width * screen.height * 4)
+
+    def _screen(self, number: int) -> _Screen:
+        iterator = self._c.xcb_setup_roots_iterator(self._c.xcb_get_setup(self._connection))
+        for _ in range(min(number, iterator.rem - 1)):
+            self._c.xcb_screen_next(byref(iterator))
+        return iterator.data.contents  # type: ignore[no-any-return]  # ctypes
+
+    def _reserve(self, size: int) -> None:
+        """Share at least `size` bytes with the server."""
+        self._release_memory()
+        descriptor = os.memfd_create("tray-agent-capture", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, size)
+            self._memory = mmap.mmap(descriptor, size)
+            self._segment = self._c.xcb_generate_id(self._connection)
+            # libxcb closes the descriptor that it sends.
+            cookie = self._c.xcb_shm_attach_fd_checked(self._connection, self._segment, os.dup(descriptor), 0)
+        finally:
+            os.close(descriptor)
+        error = self._c.xcb_request_check(self._connection, cookie)
+        self._c.free(error)
+        if error:
+            self._segment = 0
+            raise PlatformUnavailable("The X server refused shared memory (it may run on another machine)", _REMEDY)
+        self._capacity = size
+
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the screen now. Raises CaptureLost."""
+        c = self._c
+        reply = c.xcb_get_geometry_reply(self._connection, c.xcb_get_geometry(self._connection, self._root), None)
+        if not reply:
+            raise CaptureLost("the X display that was captured has gone")
+        found = (int(reply.contents.width), int(reply.contents.height))
+        c.free(reply)
+        return found
+
+    def grab(self, rect: Rect) -> RawPixels | None:
+        """The picture in `rect` (left, top, width, height), BGRX, shape (height, width, 4).
+
+        It is a view of the shared memory: the next grab overwrites it.
+
+        Returns:
+            None when `rect` is not (any more) within the screen.
+
+        Raises:
+            CaptureLost: the display has gone.
+        """
+        left, top, width, height = rect
+        if width * height * 4 > self._capacity:
+            self._reserve(width * height * 4)
+        c = self._c
+        cookie = c.xcb_shm_get_image(
+            self._connection, self._root, left, top, width, height, _ALL_PLANES, _Z_PIXMAP, self._segment, 0
+        )
+        error = c_void_p(None)
+        reply = c.xcb_shm_get_image_reply(self._connection, cookie, byref(error))
+        c.free(reply)
+        c.free(error)
+        if not reply:
+            if c.xcb_connection_has_error(self._connection):
+                raise CaptureLost("the X display that was captured has gone")
+            return None
+        assert self._memory is not None  # noqa: S101  # reserved in start()
+        flat = np.frombuffer(self._memory, np.uint8, width * height * 4)
+        return flat.reshape(height, width, 4)
+
+    def _release_memory(self) -> None:
+        if self._segment:
+            self._c.xcb_shm_detach(self._connection, self._segment)
+        self._segment = 0
+        # Not closed by hand: arrays of earlier grabs may still look into it, and go with it.
+        self._memory = None
+
+    def close(self) -> None:
+        """Disconnect; idempotent."""
+        if self._connection is not None:
+            self._release_memory()
+            self._c.xcb_disconnect(self._connection)
+        self._connection = None
