@@ -219,6 +219,7 @@ class GuardClient:
         if not self._ending.is_set() or self._killed_because:
             self._clean_up(process)
         process.wait()
+        self._close_stdin()
 
     def _take(self, line: bytes) -> None:
         try:
