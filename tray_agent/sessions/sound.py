@@ -16,7 +16,8 @@ from tray_agent.sessions.append_file import AppendFile
 
 _TOLERANCE = AUDIO_RATE_HZ // 50  # 20 ms: less is jitter of the time stamps, not a hole
 _PIECE = AUDIO_RATE_HZ  # longest array given to the encoder at once
-_OPTIONS = {"live": "1", "flush_packets": "1", "cluster_time_limit": "200"}
+_ENCODER = {"compression_level": "2", "frame_size": str(AUDIO_RATE_HZ // 10)}
+_MUXER = {"live": "1", "flush_packets": "1", "cluster_time_limit": "200"}
 
 
 class SoundWriter:
@@ -26,8 +27,8 @@ class SoundWriter:
         """Create the file; `start_ns` is the time of sample 0. Raises OSError."""
         self._start_ns = start_ns
         self.file = AppendFile(path)
-        self._container = av.open(self.file, "w", format="matroska", options=_OPTIONS)
-        self._stream = self._container.add_stream("flac", rate=AUDIO_RATE_HZ, options={"compression_level": "2"})
+        self._container = av.open(self.file, "w", format="matroska", options=_MUXER)
+        self._stream = self._container.add_stream("flac", rate=AUDIO_RATE_HZ, options=_ENCODER)
         self._stream.codec_context.layout = "mono"
         self._stream.codec_context.format = "s16"
         self._written = 0

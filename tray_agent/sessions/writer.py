@@ -157,7 +157,8 @@ class SessionWriter:
             return True
         self._closed = True
         if self._worker is None:
-            self._attempt(self._files.finish, {"dropped": self._dropped, "lost_records": self._lost})
+            if self._failure is None:
+                self._finish()
             return True
         self._worker.request_stop()
         self._wake()
@@ -203,9 +204,12 @@ class SessionWriter:
             if item is not None:
                 self._attempt(self._files.write, item)
             elif stop.is_set() and self._queue.empty():
-                counts = {"dropped": self._dropped, "lost_records": self._lost}
-                self._attempt(self._files.finish, counts)
+                self._finish()
                 return
+
+    def _finish(self) -> None:
+        assert self._files is not None  # noqa: S101 - nothing to finish before start()
+        self._attempt(self._files.finish, {"dropped": self._dropped, "lost_records": self._lost})
 
     def _attempt(self, action: Callable[[Any], None], argument: object) -> bool:
         try:

@@ -6,7 +6,7 @@ used by one thread of its own. In lockstep (a `ManualClock`) the caller's pacer 
 
 import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ from tray_agent.core.events import InputEvent, WindowInfo
 from tray_agent.core.media import AUDIO_RATE_HZ, AudioChunk, Frame, Pixels, Samples
 from tray_agent.errors import CaptureLost
 
-_SILENCE: Samples = np.zeros(0, np.float32)
 _WINDOW = WindowInfo(1, "replay", "replay", (0, 0, 0, 0))
 _CHUNK_NS = 50_000_000
 
@@ -37,7 +36,7 @@ class Recording:
     frame_times: npt.NDArray[np.int64]
     frame: Callable[[int], Pixels]
     events: Sequence[InputEvent] = ()
-    sound: Samples = _SILENCE
+    sound: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
     sound_start_ns: int = 0
     window: WindowInfo = _WINDOW
 
@@ -54,31 +53,37 @@ class ReplayDesktop:
         times = recording.frame_times
         if len(times) == 0 or (np.diff(times) <= 0).any():
             raise ValueError("a recording needs frames that rise in time")
-        timeline = _Timeline(clock, int(times[0]))
+        period = int(times[-1] - times[-2]) if len(times) > 1 else 0
+        timeline = _Timeline(clock, int(times[0]), int(times[-1]) + period)
         self.clock = clock
         self.screen = ReplayScreen(recording, timeline)
         self.inputs = ReplayInputs(recording, timeline)
         self.audio = ReplayAudio(recording, timeline)
         self.window = ReplayWindow(recording, timeline)
-        self._timeline, self._last_ns = timeline, int(times[-1])
+        self._timeline = timeline
 
     @property
     def ended(self) -> bool:
-        """Whether the last frame's time has passed."""
-        return self._timeline.now() > self._last_ns
+        """Whether one period after the last frame has passed."""
+        return self._timeline.ended
 
 
 class _Timeline:
     """Maps the recording's clock to the desktop's."""
 
-    def __init__(self, clock: Clock, first_ns: int) -> None:
+    def __init__(self, clock: Clock, first_ns: int, end_ns: int) -> None:
         self._clock = clock
+        self._end_ns = end_ns
         self._first_ns = first_ns
         self._shift: int | None = None
 
     def start(self) -> None:
         if self._shift is None:
             self._shift = self._clock.now_ns() - self._first_ns
+
+    @property
+    def ended(self) -> bool:
+        return self.now() > self._end_ns
 
     def now(self) -> int:
         """Time on the recording's clock; its beginning before the start."""
@@ -106,8 +111,7 @@ class ReplayScreen:
         """The newest frame whose time has come. Raises CaptureLost once one period after the last frame passed."""
         times, now = self._recording.frame_times, self._timeline.now()
         i = max(0, int(np.searchsorted(times, now, side="right")) - 1)
-        period = int(times[-1] - times[-2]) if len(times) > 1 else 0
-        if now > times[-1] + period:
+        if self._timeline.ended:
             raise CaptureLost("the recording has ended")
         return Frame(self._timeline.outer(int(times[i])), self._recording.frame(i))
 
@@ -187,8 +191,6 @@ class ReplayWindow:
 
     def active(self) -> WindowInfo | None:
         """The recording's window until one period after its last frame, then None."""
-        times = self._recording.frame_times
-        period = int(times[-1] - times[-2]) if len(times) > 1 else 0
-        return self._recording.window if self._timeline.now() <= times[-1] + period else None
+        return None if self._timeline.ended else self._recording.window
 
     def close(self) -> None: ...
