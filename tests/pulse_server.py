@@ -71,7 +71,11 @@ class PulseServer:
             self._process.wait(5)
             self._process = None
 
-    def play(self, hz: float, seconds: float) -> tuple[int, int]:
+    def pactl(self, *words: str) -> None:
+        """Tell the server something, for example `pactl("set-default-sink", "other")`."""
+        subprocess.run(["pactl", *words], env=self.client_environment(), check=True, capture_output=True, timeout=20)
+
+    def play(self, hz: float, seconds: float, sink: str = "game") -> tuple[int, int]:
         """Play a tone to its end; returns when the player was started and when it ended (monotonic ns)."""
         path = self.folder / "tone.wav"
         t = np.arange(int(seconds * PLAY_RATE_HZ)) / PLAY_RATE_HZ
@@ -81,7 +85,7 @@ class PulseServer:
             out.setframerate(PLAY_RATE_HZ)
             out.writeframes((np.sin(2 * np.pi * hz * t) * 16_000).astype("<i2").tobytes())
         started = time.monotonic_ns()
-        command = ["paplay", "--latency-msec=10", "-d", "game", str(path)]
+        command = ["paplay", "--latency-msec=10", "-d", sink, str(path)]
         subprocess.run(command, env=self.client_environment(), check=True, timeout=20)
         return started, time.monotonic_ns()
 

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,9 +44,10 @@ class Listener:
     def hears_data(self) -> bool:
         return any(not c.gap for c in self.chunks)
 
-    def span(self, since_ns: int) -> tuple[int, np.ndarray]:
-        """First time stamp and samples of all chunks that end after a moment."""
-        chunks = [c for c in self.chunks if c.t_ns + duration_ns(len(c.samples)) > since_ns]
+    def span(self, since_ns: int, until_ns: int | None = None) -> tuple[int, np.ndarray]:
+        """First time stamp and samples of all chunks that touch a stretch of time."""
+        late = until_ns or self.chunks[-1].t_ns
+        chunks = [c for c in self.chunks if c.t_ns + duration_ns(len(c.samples)) > since_ns and c.t_ns <= late]
         return chunks[0].t_ns, np.concatenate([c.samples for c in chunks])
 
 
@@ -60,18 +64,34 @@ def listener(request: pytest.FixtureRequest, pulse_server: PulseServer) -> Itera
 def test_tone_is_heard_with_its_pitch_and_time(listener: Listener, pulse_server: PulseServer) -> None:
     """A tone comes with its frequency, its length, and a time stamp less than 60 ms off."""
     listener.until(listener.hears_data, "the first samples")
-    started, ended = pulse_server.play(1000.0, 0.6)
-    listener.until(lambda: listener.chunks[-1].t_ns > ended + SECOND // 10, "the tone")
-    first_ns, samples = listener.span(started - SECOND // 10)
+    # the tone sounded somewhere between the player's start and its end: the tightest of three says most
+    plays = []
+    for _ in range(3):
+        plays.append(pulse_server.play(1000.0, 0.4))
+        listener.until(lambda: listener.chunks[-1].t_ns > plays[-1][1] + SECOND // 10, "the tone")
+    started, ended = min(plays, key=lambda play: play[1] - play[0])
+    assert ended - started - 0.4 * SECOND < 100_000_000, "the player is too slow here to measure against"
+    first_ns, samples = listener.span(started - SECOND // 10, ended + SECOND // 10)
     loud = np.flatnonzero(np.abs(samples) > 0.1)
     spectrum = np.abs(np.fft.rfft(samples[loud[0] : loud[-1]]))
     assert spectrum.argmax() * AUDIO_RATE_HZ / (loud[-1] - loud[0]) == pytest.approx(1000.0, abs=5.0)
-    assert (loud[-1] - loud[0]) / AUDIO_RATE_HZ == pytest.approx(0.6, abs=0.02)
-    # the player needs some ms to begin and to leave; a stamp off by 60 ms either way would be seen
-    heard_begin = first_ns + int(loud[0]) * SECOND // AUDIO_RATE_HZ
-    heard_end = first_ns + int(loud[-1]) * SECOND // AUDIO_RATE_HZ
-    assert abs(heard_begin - started) < 60_000_000
-    assert abs(heard_end - ended) < 60_000_000
+    assert (loud[-1] - loud[0]) / AUDIO_RATE_HZ == pytest.approx(0.4, abs=0.02)
+    assert first_ns + int(loud[0]) * SECOND // AUDIO_RATE_HZ > started - 60_000_000
+    assert first_ns + int(loud[-1]) * SECOND // AUDIO_RATE_HZ < ended + 60_000_000
+
+
+def test_new_default_output_is_followed(listener: Listener, pulse_server: PulseServer) -> None:
+    """After another output became the default (headphones plugged in), that one is heard."""
+    listener.until(listener.hears_data, "the first samples")
+    pulse_server.pactl("load-module", "module-null-sink", "sink_name=phones", "norewinds=1")
+    old = listener.monitor.recorder_pid
+    pulse_server.pactl("set-default-sink", "phones")
+    listener.until(lambda: listener.monitor.recorder_pid != old, "a recorder of the new output")
+    since = time.monotonic_ns()
+    listener.until(lambda: any(not c.gap and c.t_ns > since for c in listener.chunks), "its samples")
+    started, ended = pulse_server.play(700.0, 0.3, sink="phones")
+    listener.until(lambda: listener.chunks[-1].t_ns > ended, "the tone")
+    assert np.abs(listener.span(started)[1]).max() > 0.1
 
 
 def test_chunks_follow_each_other(listener: Listener) -> None:
@@ -135,6 +155,37 @@ def test_recorder_killed_is_replaced(listener: Listener) -> None:
     listener.until(lambda: listener.monitor.recorder_pid not in (None, old), "another recorder")
     listener.chunks.clear()
     listener.until(listener.hears_data, "its samples")
+
+
+@pytest.mark.parametrize("backend", pulse.BACKENDS)
+def test_recorder_leaves_with_a_killed_daemon(pulse_server: PulseServer, backend: str) -> None:
+    """After kill -9 of the process that listens, its recorder ends by itself."""
+    if not pulse.is_installed(backend):
+        pytest.skip(f"{backend} is not installed")
+    program = (
+        "import time\nfrom tray_agent.core.clock import MonotonicClock\n"
+        "from tray_agent.platforms.sound.pulse import PulseMonitor\n"
+        f"monitor = PulseMonitor(MonotonicClock(), backends=({backend!r},))\nmonitor.start()\n"
+        "while all(c.gap for c in monitor.read()): time.sleep(0.01)\n"
+        "print(monitor.recorder_pid, flush=True)\ntime.sleep(60)\n"
+    )
+    daemon = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    with daemon:
+        assert daemon.stdout is not None
+        recorder = int(daemon.stdout.readline())
+        daemon.kill()
+    deadline = time.monotonic() + 5
+    while is_running(recorder):
+        assert time.monotonic() < deadline, "the recorder outlived the daemon"
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended (an orphan may wait to be reaped)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_close_is_idempotent_and_leaves_no_process(listener: Listener) -> None:

@@ -13,6 +13,7 @@ import sys
 from tray_agent.core.clock import Clock
 from tray_agent.core.media import AUDIO_RATE_HZ, AudioChunk
 from tray_agent.errors import PlatformUnavailable
+from tray_agent.platforms.sound.default_output import DefaultOutputWatch
 from tray_agent.platforms.sound.recorder import Recorder
 from tray_agent.platforms.sound.timeline import Timeline
 
@@ -44,6 +45,7 @@ class PulseMonitor:
         """
         self._clock = clock
         self._device = device or DEFAULT_MONITOR
+        self._watch = DefaultOutputWatch() if device is None else None
         self._wanted = backends
         self._usable: list[str] = []
         self._recorder: Recorder | None = None
@@ -94,6 +96,8 @@ class PulseMonitor:
     def close(self) -> None:
         """Stop recording; idempotent."""
         self._usable = []
+        if self._watch is not None:
+            self._watch.close()
         if self._recorder is not None:
             self._recorder.close()
             self._recorder = None
@@ -106,6 +110,8 @@ class PulseMonitor:
             return
         self._heard_ns = now
         self._has_heard = False
+        if self._watch is not None:
+            self._watch.start()
 
     def _take(self, recorder: Recorder, now: int, is_stale: bool) -> list[AudioChunk]:
         was_alive = recorder.is_alive()  # asked before reading, so that its last samples are not lost
@@ -117,11 +123,19 @@ class PulseMonitor:
             chunks = self._timeline.place(samples, now - LATENCY_NS[self.backend], gap_before=True)
         if not was_alive:
             self._lose(recorder.last_words(), now)
+        elif self._watch is not None and self._watch.has_changed():
+            self._reopen(now)
         elif now - self._heard_ns > HUNG_NS:
             self._lose("the sound server does not answer", now)
         elif now - self._heard_ns > STALL_NS:
             chunks += self._timeline.fill(now - STALL_NS, gap=True)
         return chunks
+
+    def _reopen(self, now: int) -> None:
+        """Record what is the default output now; the moment between is filled with silence."""
+        if self._recorder is not None:
+            self._recorder.close()
+        self._open(now)
 
     def _lose(self, reason: str, now: int) -> None:
         """Drop the recorder, note why, and plan the next try; a backend that never gave a sample steps back."""

@@ -21,7 +21,7 @@ from tray_agent.platforms.sound.timeline import Timeline
 REMEDY = "Install PyAudioWPatch (pip install PyAudioWPatch) and switch an output device on in Windows' sound settings"
 RETRY_NS = 2_000_000_000
 CHECK_NS = 2_000_000_000
-"""How often the default output is looked up, to follow it when the user plugs headphones in."""
+"""How often the stream is asked whether it still runs."""
 QUIET_NS = 100_000_000
 """Nothing for so long: nothing plays."""
 _QUEUE_BLOCKS = 512
