@@ -5,6 +5,7 @@ queue of the thread that asked for them. While it waits, input wakes it at once;
 wait for, is looked at every `_POLL_S`. So a command may be that late, a kill hotkey or a touch never.
 """
 
+import contextlib
 import time
 from typing import Protocol
 
@@ -159,10 +160,11 @@ class Win32GuardBackend:
         return released
 
     def release_leftovers(self) -> tuple[str, ...]:
-        """See the port. Releases every key and button that is down: Windows does not tell who pressed it."""
+        """See the port. Releases all that is down but what was heard of the player: Windows keeps no other record."""
         try:
             self._api.caller.start()
-            found = tuple(name for name in sorted(sink_module.PRESSABLE) if is_down(self._api, name))
+            suspects = sorted(sink_module.PRESSABLE - self._listener.down_by_player)
+            found = tuple(name for name in suspects if is_down(self._api, name))
         except (OSError, PlatformUnavailable):
             return ()
         self._sink.release(found)
@@ -173,10 +175,13 @@ class Win32GuardBackend:
             return
         self.release_all()
         self._started = False
-        self._hotkeys.close()
-        self._listener.close()
-        if self._timer:
-            self._api.close_handle(self._timer)
-            self._timer = 0
+        for step in (self._hotkeys.close, self._listener.close, self._close_timer):
+            with contextlib.suppress(OSError):
+                step()
         if self._pad is not None:
             self._pad.close()
+
+    def _close_timer(self) -> None:
+        timer, self._timer = self._timer, 0
+        if timer:
+            self._api.close_handle(timer)

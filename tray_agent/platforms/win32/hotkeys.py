@@ -51,8 +51,10 @@ class Hotkeys:
 
     def pressed(self, number: int, held_by_us: frozenset[str]) -> list[InputEvent]:
         """Presses that a hotkey proves and Raw Input has not told; none for what we hold down ourselves."""
-        unheard = set(self._keys.get(number, ())) - self._listener.down_by_player - held_by_us
-        return [self._listener.note_down(key) for key in self._keys.get(number, ()) if key in unheard]
+        keys = self._keys.get(number, ())
+        return [
+            self._listener.note_down(key) for key in keys if key not in held_by_us and not self._listener.has_heard(key)
+        ]
 
     def close(self) -> None:
         for number in self._keys:

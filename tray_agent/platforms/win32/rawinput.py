@@ -18,6 +18,8 @@ _MOUSE_FLAGS = tuple(
     for is_up in (0, 1)
 )
 
+_RECENT_NS = 500_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -104,6 +106,7 @@ class RawListener:
         self._absolute = AbsolutePointer(api)
         self._down: set[str] = set()
         self._noted: set[str] = set()
+        self._heard_ns: dict[str, int] = {}
         self.window = 0
 
     @property
@@ -145,9 +148,16 @@ class RawListener:
             if change.value and change.control in self._down:
                 return None
             (self._down.add if change.value else self._down.discard)(change.control)
-        return InputEvent(
-            self._clock.now_ns(), change.kind, change.control, change.value, f"raw:{change.device:x}", own
-        )
+        now_ns = self._clock.now_ns()
+        if change.kind == "button" and not own:
+            self._heard_ns[change.control] = now_ns
+        return InputEvent(now_ns, change.kind, change.control, change.value, f"raw:{change.device:x}", own)
+
+    def has_heard(self, control: str) -> bool:
+        """Whether the player holds a button, or did a moment ago."""
+        # A whole chord, pressed and released, may be read before the message that reports it.
+        age_ns = self._clock.now_ns() - self._heard_ns.get(control, -_RECENT_NS)
+        return control in self._down or age_ns < _RECENT_NS
 
     def note_down(self, control: str) -> InputEvent:
         """Record that the player pressed something which Raw Input did not tell."""
@@ -177,11 +187,6 @@ def is_down(api: Api, control: str) -> bool:
 
 def virtual_keys(api: Api, control: str) -> tuple[int, ...]:
     """Virtual keys of a key on the present layout, best first."""
-    if control in scancodes.BY_VIRTUAL_KEY:
-        return scancodes.VIRTUAL_KEYS[control]
-    here = api.virtual_key(*scancodes.SCAN_CODES[control])
-    if not here:
-        return scancodes.VIRTUAL_KEYS[control]
-    # The numpad's codes map to its keys without NumLock; the digits are only in the table.
-    also = scancodes.VIRTUAL_KEYS[control] if control.startswith("Numpad") else ()
-    return tuple(dict.fromkeys((here, *also)))
+    if control in scancodes.LAYOUT_KEYS and (here := api.virtual_key(*scancodes.SCAN_CODES[control])):
+        return (here,)
+    return scancodes.VIRTUAL_KEYS[control]

@@ -54,6 +54,9 @@ _VIRTUAL |= {f"Key{chr(c)}": (c,) for c in range(ord("A"), ord("Z") + 1)}
 _VIRTUAL |= {f"Digit{d}": (ord("0") + d,) for d in range(10)}
 _VIRTUAL |= {f"F{n}": (0x6F + n,) for n in range(1, 13)}
 
+LAYOUT_KEYS = frozenset(name for name in SCAN_CODES if name.startswith(("Key", "Digit")) or _VIRTUAL[name][0] >= 0xBA)
+"""Keys that print characters, so that their virtual key depends on the layout."""
+
 VIRTUAL_KEYS: MappingProxyType[str, tuple[int, ...]] = MappingProxyType(_VIRTUAL)
 """Key name -> virtual keys it may show up as on a US layout, the usual one first."""
 

@@ -4,7 +4,6 @@ No state of its own but the calls; usable from any one thread.
 """
 
 import ctypes
-import os
 import re
 
 from tray_agent.core.events import WindowInfo
@@ -98,7 +97,7 @@ def _level_of(label: bytes) -> int | None:
 def why_unreachable(api: Api, handle: int) -> str:
     """Why Windows would silently drop our keys for this window (it runs with more rights than we), or ""."""
     pid = window_pid(api, handle)
-    ours, theirs = integrity_level(api, os.getpid()), integrity_level(api, pid)
+    ours, theirs = integrity_level(api, api.caller.call("kernel32.GetCurrentProcessId")), integrity_level(api, pid)
     if ours is None or (theirs is not None and theirs <= ours):
         return ""
     if theirs is None:
