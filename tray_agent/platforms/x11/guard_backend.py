@@ -143,9 +143,16 @@ class X11GuardBackend:
     def release_all(self) -> tuple[str, ...]:
         """Let go of all that this backend pressed; returns the names. Never raises.
 
-        The server itself keeps a key down that the player holds on a device of their own.
+        The server itself keeps a key down that the player holds on a device of their own. Returns only when the
+        server has answered: it throws away unread requests of a client that disconnects right after sending them.
         """
-        return self._attempt(lambda _display: self._presser.release_all())
+        return self._attempt(self._release_all)
+
+    def _release_all(self, display: Display) -> tuple[str, ...]:
+        names = self._presser.release_all()
+        if names:
+            display.sync()
+        return names
 
     def release_leftovers(self) -> tuple[str, ...]:
         """Let go of whatever is down on the test devices, whoever pressed it; returns names. Never raises."""
@@ -186,4 +193,6 @@ class X11GuardBackend:
             self.release_all()
         display, self._display = self._display, None
         with contextlib.suppress(Exception):
+            if display is not None:
+                display.sync()  # see release_all: what was sent last must be read before we go
             connection.close(display)
