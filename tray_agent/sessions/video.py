@@ -30,7 +30,7 @@ class VideoWriter:
         self.file = AppendFile(path)
         self._container = av.open(self.file, "w", format="matroska", options=GROW_ONLY)
         rate = Fraction(rate_hz).limit_denominator(1000)
-        group = str(max(1, int(rate_hz)))  # a keyframe at least every second
+        group = str(max(1, int(rate_hz / 2)))  # a keyframe every half second, for quick random access
         options = {"qp": "0", "preset": "ultrafast", "tune": "zerolatency", "g": group}
         self._stream = self._container.add_stream("libx264rgb", rate=rate, options=options)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "rgb24"
