@@ -1,23 +1,21 @@
 """Pictures of the screen on Windows: Desktop Duplication through dxcam, GDI through mss where that fails.
 
-ScreenSource port; used by one thread, the one that called `start()`.
+ScreenSource port; used by one thread, the one that called `start()`; only `set_region` may come from another.
 """
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import mss
 import numpy as np
-import numpy.typing as npt
 
 from tray_agent.core.clock import Clock, MonotonicClock
-from tray_agent.core.media import Frame, Pixels
+from tray_agent.core.media import Frame
+from tray_agent.core.reduce import RawPixels, reduce
 from tray_agent.errors import CaptureLost, PlatformUnavailable
 
 Rect = tuple[int, int, int, int]
-RawPixels = npt.NDArray[np.uint8]
-"""BGRX, shape (height, width, 4), uint8."""
+_MSS_KEYS = ("left", "top", "width", "height")
 
 
 class GdiGrabber:
@@ -34,10 +32,21 @@ class GdiGrabber:
             raise PlatformUnavailable(f"mss can't capture the screen: {error}", "Sign in at the screen.") from error
 
     def grab(self, rect: Rect | None) -> RawPixels:
-        """Pixels of `rect`, or of all monitors. Raises CaptureLost."""
+        """Pixels of `rect`, black where there is no screen, or of all monitors. Raises CaptureLost."""
+        if self._mss is None:
+            raise CaptureLost("the screen is not being captured: the source is not started")
+        whole = self._mss.monitors[0]
+        desktop = (whole["left"], whole["top"], whole["width"], whole["height"])
+        wanted = rect or desktop
+        inside = _common(wanted, desktop)
+        if inside is None:
+            raise CaptureLost(f"the region {wanted} is not on the screen, which is {desktop}")
+        pixels = self._copy(inside)
+        return pixels if inside == wanted else _on_black(pixels, inside, wanted)
+
+    def _copy(self, rect: Rect) -> RawPixels:
         try:
-            wanted = self._mss.monitors[0] if rect is None else dict(zip(_MSS_KEYS, rect, strict=True))
-            shot = self._mss.grab(wanted)
+            shot = self._mss.grab(dict(zip(_MSS_KEYS, rect, strict=True)))
         except Exception as error:
             raise CaptureLost(f"the screen could not be copied: {error}") from error
         return np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
@@ -48,7 +57,17 @@ class GdiGrabber:
             self._mss = None
 
 
-_MSS_KEYS = ("left", "top", "width", "height")
+def _common(rect: Rect, desktop: Rect) -> Rect | None:
+    left, top = max(rect[0], desktop[0]), max(rect[1], desktop[1])
+    right, bottom = (min(a, b) for a, b in zip(_corners(rect)[2:], _corners(desktop)[2:], strict=True))
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def _on_black(pixels: RawPixels, inside: Rect, wanted: Rect) -> RawPixels:
+    canvas = np.zeros((wanted[3], wanted[2], 4), np.uint8)
+    x, y = inside[0] - wanted[0], inside[1] - wanted[1]
+    canvas[y : y + inside[3], x : x + inside[2]] = pixels
+    return canvas
 
 
 class DuplicationGrabber:
@@ -95,65 +114,65 @@ def _corners(rect: Rect) -> Rect:
 
 
 class Win32ScreenSource:
-    """ScreenSource port.
+    """Pictures of a region of the screen, reduced to `frame_size`.
 
     Args:
-        size: (width, height) of the frames.
-        reduce: makes RGB of that size, shape (height, width, 3), of BGRX pixels.
-        region: (left, top, width, height) in physical pixels, None for the whole screen.
+        frame_size: (width, height) of the frames.
+        clock: gives the frames' time.
         prefer_duplication: False to use GDI only.
     """
 
     def __init__(
-        self,
-        size: tuple[int, int],
-        reduce: Callable[[RawPixels, tuple[int, int]], Pixels],
-        region: Rect | None = None,
-        clock: Clock | None = None,
-        prefer_duplication: bool = True,
+        self, frame_size: tuple[int, int], clock: Clock | None = None, prefer_duplication: bool = True
     ) -> None:
-        self._size = size
-        self._reduce = reduce
-        self._region = region
+        self._frame_size = frame_size
         self._clock: Clock = clock or MonotonicClock()
-        self._duplication = DuplicationGrabber() if prefer_duplication else None
+        self._prefer_duplication = prefer_duplication
+        self._duplication: DuplicationGrabber | None = None
         self._gdi = GdiGrabber()
-        self.why_slow = "" if prefer_duplication else "desktop duplication is switched off"
+        self._region: Rect | None = None
+        self.fallback_reason = ""
+        """Why GDI is used instead of desktop duplication; "" when it is not."""
 
     def start(self) -> None:
-        """Raises PlatformUnavailable. `why_slow` tells afterwards why GDI is used, "" where it is not."""
+        """Raises PlatformUnavailable."""
         self._gdi.start()
-        if self._duplication is None:
+        self.fallback_reason = "" if self._prefer_duplication else "desktop duplication is switched off"
+        if not self._prefer_duplication:
             return
+        self._duplication = DuplicationGrabber()
         try:
             self._duplication.start()
         except PlatformUnavailable as error:
             self._give_up_duplication(str(error))
 
     def grab(self) -> Frame:
-        """Raises CaptureLost."""
+        """The picture as it is now. Raises CaptureLost."""
+        pixels = self._pixels(self._region)
         t_ns = self._clock.now_ns()
-        return Frame(t_ns, self._reduce(self._pixels(), self._size))
+        return Frame(t_ns, reduce(pixels, self._frame_size))
 
-    def _pixels(self) -> RawPixels:
+    def _pixels(self, region: Rect | None) -> RawPixels:
         if self._duplication is not None:
             try:
-                if (found := self._duplication.grab(self._region)) is not None:
+                if (found := self._duplication.grab(region)) is not None:
                     return found
             except CaptureLost as error:
                 self._give_up_duplication(str(error))
-        return self._gdi.grab(self._region)
+        return self._gdi.grab(region)
 
     def _give_up_duplication(self, why: str) -> None:
         if self._duplication is not None:
             self._duplication.close()
         self._duplication = None
-        self.why_slow = why
+        self.fallback_reason = why
 
     def set_region(self, rect: Rect | None) -> None:
+        """Capture (left, top, width, height) in physical pixels from now on; None for the whole screen."""
         self._region = rect
 
     def close(self) -> None:
         if self._duplication is not None:
             self._duplication.close()
+            self._duplication = None
         self._gdi.close()
