@@ -58,7 +58,7 @@ class Observer:
         self._audio: AudioSource | None = None
         self._audio_retry_ns = 0
         rate_hz = spec.rate_hz * desktop.speed
-        self._mel = LogMel(rate_hz)
+        self._mel = LogMel(rate_hz, desktop.audio_lag_ns)
         self._silence = np.zeros(spec.audio_shape, np.float32)
         shape = (spec.frame_height, spec.frame_width, 3)
         seconds = min(BUFFER_SECONDS, max(2.0, buffer_bytes / (math.prod(shape) * rate_hz)))

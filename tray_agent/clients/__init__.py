@@ -1,1 +1,1 @@
-"""What talks to the daemon or to the user: command line, tray. They know no other part's insides."""
+"""What a person touches: command line and tray. They show status and send requests, and hold no state of the game."""

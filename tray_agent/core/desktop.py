@@ -21,6 +21,7 @@ class Desktop:
         audio: sound source, None where there is none; `no_audio` then says why.
         guard_backend, guard_options: which backend the guard shall use, and its keyword arguments.
         clock: the desktop's time.
+        audio_lag_ns: by how much sound is heard late; the same for watching and playing (0 in lockstep).
         speed: how many seconds of game time pass in one real second (packaged games may run faster).
     """
 
@@ -34,3 +35,4 @@ class Desktop:
     no_audio: str = ""
     clock: Clock = field(default_factory=MonotonicClock)
     speed: float = 1.0
+    audio_lag_ns: int = 30_000_000

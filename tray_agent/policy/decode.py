@@ -45,7 +45,7 @@ class Decoding:
 
 def sigmoid(x: FloatArray) -> FloatArray:
     """Logistic function, safe for large |x|."""
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0)))
+    return np.float32(1.0) / (np.float32(1.0) + np.exp(-np.clip(x, -30.0, 30.0), dtype=np.float32))
 
 
 class Sampler:

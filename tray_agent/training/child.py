@@ -189,11 +189,14 @@ class Trainer:
         try:
             onnx, parity = self._exporter.export(self._learner.average)
             folder = write_bundle(self._config.models, self._manifest(held_out, parity), onnx, self._run_name())
-            self._learner.save_checkpoint(self._checkpoint)
-        except (BundleError, OSError) as error:
+        except BundleError as error:
             emit("fault", what=str(error))
             return
         emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity)
+        try:
+            self._learner.save_checkpoint(self._checkpoint)
+        except OSError as error:
+            emit("fault", what=f"the learner's checkpoint could not be saved: {error}; free some space")
 
     def _manifest(self, held_out: dict[str, float], parity: float) -> Manifest:
         spec = self._config.spec
@@ -255,7 +258,7 @@ def _read_stdin(inbox: "queue.SimpleQueue[tuple[dict[str, Any], bytes] | None]")
 
 
 def main() -> int:
-    """Entry of the process."""
+    """Entry of the process; returns only if it was not started properly."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the daemon decides
     first = read_message(sys.stdin.buffer)
     if first is None or first[0].get("op") != "config":
@@ -268,7 +271,8 @@ def main() -> int:
     inbox: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
     threading.Thread(target=_read_stdin, args=(inbox,), name="trainer-stdin", daemon=True).start()
     Trainer(config, inbox).run()
-    return 0
+    sys.stderr.flush()
+    os._exit(0)  # the reader thread may sit in a blocking read that interpreter shutdown can't interrupt
 
 
 if __name__ == "__main__":

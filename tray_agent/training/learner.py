@@ -157,6 +157,7 @@ class Learner:
         Raises:
             OSError: disk full or not writable; the old checkpoint stays.
         """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(path, save(dict(self._tensors()), metadata={
             "architecture": ARCHITECTURE, "spec": self.spec.digest, "updates": str(self.updates),
             "statistics_at": str(self._statistics_at), "steps": json.dumps(self.updates),

@@ -60,7 +60,8 @@ def unpack_samples(spec: PolicySpec, count: int, payload: bytes) -> list[TickSam
         (np.float32, (count, *spec.audio_shape)),
         (np.float32, (count, spec.controls.size)),
     ]
-    arrays, offset = [], 0
+    arrays: list[np.ndarray[Any, Any]] = []
+    offset = 0
     for dtype, shape in shapes:
         size = int(np.prod(shape))
         arrays.append(np.frombuffer(payload, dtype, size, offset).reshape(shape))

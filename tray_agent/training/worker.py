@@ -100,7 +100,7 @@ class TrainingWorker:
         self._process: subprocess.Popen[bytes] | None = None
         self._stop = threading.Event()
         self._first_sample = 0.0
-        self._worker = Worker("training", self._run)
+        self._worker = Worker("training", lambda _: self._run())
 
     @property
     def status(self) -> LearnStatus:
@@ -155,7 +155,7 @@ class TrainingWorker:
         crashed_at: deque[float] = deque(maxlen=_MAX_CRASHES)
         while not self._stop.is_set():
             process = self._spawn()
-            reader = Worker("training-reader", lambda p=process: self._read(p))  # type: ignore[misc]
+            reader = Worker("training-reader", lambda _, p=process: self._read(p))  # type: ignore[misc]
             reader.start()
             with contextlib.suppress(OSError):  # a broken pipe means that the process is gone, handled below
                 self._resend(process)

@@ -1,0 +1,247 @@
+"""The composition root: the only place that puts concrete desktops and the daemon together."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from tray_agent.core.clock import MonotonicClock
+from tray_agent.core.desktop import Desktop
+from tray_agent.daemon.control import SOCKET_NAME
+from tray_agent.daemon.daemon import Daemon, Folders
+from tray_agent.errors import AlreadyRunning, PlatformUnavailable
+from tray_agent.settings import paths
+from tray_agent.settings.app import AppSettings
+from tray_agent.settings.reload import SettingsWatcher
+from tray_agent.settings.snapshot import Files
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `tray-agent run` was asked for.
+
+    Attributes:
+        game: the one game to care for; "" follows the window in front.
+        socket: of a packaged game that runs already; None for the real desktop.
+        speed: of that packaged game.
+        output: "keys" presses, "log" only writes what it would press.
+        tray: whether to show the icon.
+    """
+
+    game: str = ""
+    socket: Path | None = None
+    speed: float = 1.0
+    output: str = "keys"
+    tray: bool = True
+
+
+def socket_path() -> Path:
+    """Where the daemon of this user listens."""
+    return paths.runtime_folder() / SOCKET_NAME
+
+
+def folders(app: AppSettings) -> Folders:
+    """Where this user's things are kept."""
+    data = paths.data_folder()
+    return Folders(
+        sessions=app.folders.data or data / "sessions",
+        models=app.folders.models or data / "models",
+        checkpoints=paths.state_folder() / "checkpoints",
+        socket=socket_path(),
+    )
+
+
+def real_desktop(app: AppSettings) -> Desktop:
+    """The desktop of this machine.
+
+    Raises:
+        PlatformUnavailable: there is none that can be used.
+    """
+    if sys.platform == "win32":
+        return _windows_desktop()
+    if sys.platform == "darwin":
+        return _mac_desktop()
+    if os.environ.get("DISPLAY"):
+        return _x11_desktop(app)
+    if os.environ.get("WAYLAND_DISPLAY"):
+        raise PlatformUnavailable(
+            "this is a Wayland session without XWayland", "Log in to an X11 session; Wayland is not supported yet"
+        )
+    raise PlatformUnavailable(
+        "there is no display (DISPLAY is not set)", "Start it from a desktop session, or try: tray-agent demo"
+    )
+
+
+def _x11_desktop(app: AppSettings) -> Desktop:
+    from tray_agent.platforms.sound.choose import make_audio_source
+    from tray_agent.platforms.x11.inputs import X11InputSource
+    from tray_agent.platforms.x11.screen import X11ScreenSource
+    from tray_agent.platforms.x11.window import X11WindowProbe
+
+    clock = MonotonicClock()
+    return Desktop(
+        name="x11",
+        screen=lambda spec: X11ScreenSource((spec.frame_width, spec.frame_height), clock=clock),
+        inputs=X11InputSource,
+        window=X11WindowProbe,
+        audio=lambda: make_audio_source(clock, app.audio_device),
+        guard_backend="x11",
+        clock=clock,
+    )
+
+
+def _windows_desktop() -> Desktop:
+    from tray_agent.core.reduce import reduce
+    from tray_agent.platforms.sound.choose import make_audio_source
+    from tray_agent.platforms.win32.inputs import Win32InputSource
+    from tray_agent.platforms.win32.screen import Win32ScreenSource
+    from tray_agent.platforms.win32.window import Win32WindowProbe
+
+    clock = MonotonicClock()
+    return Desktop(
+        name="win32",
+        screen=lambda spec: Win32ScreenSource((spec.frame_width, spec.frame_height), reduce, clock=clock),
+        inputs=Win32InputSource,
+        window=Win32WindowProbe,
+        audio=lambda: make_audio_source(clock),
+        guard_backend="win32",
+        clock=clock,
+    )
+
+
+def _mac_desktop() -> Desktop:
+    raise PlatformUnavailable(
+        "playing on macOS is not supported yet: there is no guard for it", "The demo works: tray-agent demo"
+    )
+
+
+def environment_desktop(game_socket: Path, speed: float, has_sound: bool) -> Desktop:
+    """A packaged game that runs in its own process, as a desktop.
+
+    Args:
+        game_socket: where the game listens.
+        speed: how fast it runs.
+        has_sound: whether it gives sound.
+    """
+    from tray_agent.platforms.env.clients import EnvAudio, EnvInputs, EnvScreen, EnvWindowProbe
+
+    return Desktop(
+        name="env",
+        screen=lambda spec: EnvScreen(game_socket, spec.frame_width, spec.frame_height),
+        inputs=lambda: EnvInputs(game_socket),
+        window=lambda: EnvWindowProbe(game_socket),
+        audio=(lambda: EnvAudio(game_socket)) if has_sound else None,
+        no_audio="" if has_sound else "this game has no sound",
+        guard_backend="env",
+        guard_options={"socket_path": str(game_socket)},
+        speed=speed,
+    )
+
+
+def only_logging(desktop: Desktop, path: Path) -> Desktop:
+    """The same desktop, but nothing is pressed: what would be goes to a JSONL file."""
+    hearing = {"backend": desktop.guard_backend, "options": dict(desktop.guard_options)}
+    return replace(desktop, guard_backend="log", guard_options={"path": str(path), "hearing": hearing})
+
+
+def run_daemon(options: RunOptions) -> None:
+    """Run the daemon in this process until it is told to quit.
+
+    Raises:
+        AlreadyRunning: another one of this user runs.
+        SettingsError: the configuration has mistakes.
+        PlatformUnavailable: this machine has no desktop it can use.
+    """
+    with _single_instance():
+        settings = SettingsWatcher(Files.standard())
+        app = settings.start().app
+        _log_to_file()
+        desktop = _desktop_of(options, app)
+        daemon = Daemon(desktop, settings, folders(app), options.game)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: daemon.request_quit())
+        tray = None
+        try:
+            daemon.start()
+            tray = _start_tray() if options.tray and app.tray else None
+            _log.info("ready on %s; socket %s", desktop.name, socket_path())
+            daemon.run()
+        finally:
+            daemon.close()
+            _end_tray(tray)
+
+
+def _desktop_of(options: RunOptions, app: AppSettings) -> Desktop:
+    if options.socket is not None:
+        desktop = environment_desktop(options.socket, options.speed, has_sound=False)
+    else:
+        desktop = real_desktop(app)
+    if options.output == "log":
+        path = paths.state_folder() / "would-press.jsonl"
+        _log.info("nothing will be pressed; see %s", path)
+        return only_logging(desktop, path)
+    return desktop
+
+
+@contextlib.contextmanager
+def _single_instance() -> Iterator[None]:
+    lock = filelock.FileLock(paths.runtime_folder() / "daemon.lock", blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise AlreadyRunning(
+            "Tray Agent is running already. See: tray-agent status - or end it with: tray-agent quit"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _log_to_file() -> None:
+    handler = RotatingFileHandler(paths.state_folder() / "daemon.log", maxBytes=1 << 20, backupCount=3)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _start_tray() -> subprocess.Popen[bytes] | None:
+    """The icon lives in a process of its own: toolkits that crash or hang must not touch the daemon."""
+    command = [sys.executable, "-m", "tray_agent.clients.tray", "--socket", str(socket_path())]
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    except OSError as error:
+        _log.warning("no tray icon: %s; everything works from the command line", error)
+        return None
+
+
+def _end_tray(tray: "subprocess.Popen[bytes] | None") -> None:
+    if tray is None:
+        return
+    tray.terminate()
+    try:
+        tray.wait(3.0)
+    except subprocess.TimeoutExpired:
+        tray.kill()
+        tray.wait()
+
+
+def release_all(backend: str, options: dict[str, Any]) -> list[str]:
+    """Let go of whatever a killed guard left down; works with the daemon dead. Names released.
+
+    Raises:
+        PlatformUnavailable: the desktop can't be reached.
+    """
+    from tray_agent import guard_process
+
+    return guard_process.release_all(backend, options)

@@ -1,0 +1,100 @@
+"""`run`, and the verbs that talk to a running daemon: watch, play, stop, status, quit; and `release-all`."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tray_agent import app
+from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.daemon.control import request
+from tray_agent.errors import PlatformUnavailable
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verbs; the parsed arguments carry `run(args) -> int`."""
+    run = subparsers.add_parser("run", help="start the daemon: tray icon, hotkeys, watching, learning, playing")
+    run.add_argument("--game", default="", help="care for this game only; else the window in front decides")
+    run.add_argument("--output", choices=("keys", "log"), default="keys",
+                     help="log: press nothing, write what would be pressed to a JSONL file")  # fmt: skip
+    run.add_argument("--no-tray", action="store_true", help="no icon")
+    run.add_argument("--env-socket", type=Path, help="a packaged game that runs already (see tray_agent.platforms.env)")
+    run.add_argument("--env-speed", type=float, default=1.0, help="how fast that game runs")
+    run.set_defaults(run=_run)
+    for name, text in (
+        ("watch", "begin watching and learning (again: end it)"),
+        ("play", "hand the game to the agent"),
+        ("stop", "end playing and watching"),
+        ("quit", "end the daemon"),
+        ("status", "tell what it is doing"),
+    ):
+        verb = subparsers.add_parser(name, help=text, description=text)
+        verb.add_argument("--json", action="store_true", help="print one JSON object")
+        verb.set_defaults(run=_ask)
+    release = subparsers.add_parser(
+        "release-all", help="let go of every key that was left pressed; works with the daemon dead"
+    )
+    release.add_argument("--json", action="store_true", help="print one JSON object")
+    release.set_defaults(run=_release_all)
+
+
+def _run(args: argparse.Namespace) -> int:
+    app.run_daemon(app.RunOptions(args.game, args.env_socket, args.env_speed, args.output, not args.no_tray))
+    return ExitCode.OK
+
+
+def _ask(args: argparse.Namespace) -> int:
+    answer = request(app.socket_path(), {"op": args.verb})
+    if args.json:
+        print(json.dumps(answer.get("status", answer)))
+    elif answer["ok"]:
+        print(_describe(answer["status"]) if "status" in answer else f"{args.verb}: ok")
+    if answer["ok"]:
+        return ExitCode.OK
+    print(f"tray-agent {args.verb}: {answer['error']}", file=sys.stderr)
+    return ExitCode.REFUSED if answer.get("code") == "refused" else ExitCode.FAILURE
+
+
+def _describe(status: dict[str, Any]) -> str:
+    watch, learn, play, ticks = status["watch"], status["learn"], status["play"], status["ticks"]
+    lines = [
+        f"{status['mode']}: {status['detail'] or 'nothing to tell'}",
+        f"game     {status['game'] or 'none'}{' (in front)' if status['game_in_front'] else ''}",
+    ]
+    if watch["ticks"]:
+        lines.append(
+            f"watched  {watch['seconds']:.0f} s, {watch['ticks']} ticks, something pressed in {watch['actions']}"
+        )
+    if learn["updates"]:
+        loss = f", loss {learn['loss']:.3f}" if learn["loss"] is not None else ""
+        lines.append(f"learned  {learn['state']}: {learn['ticks']} ticks of {learn['sessions']} sessions, "
+                     f"{learn['updates']} updates ({learn['updates_per_s']:.0f}/s){loss}")  # fmt: skip
+    if learn["held_out"]:
+        measures = ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in learn["held_out"].items())
+        lines.append(f"held out {measures}")
+    if status["bundle"]:
+        lines.append(f"policy   {Path(status['bundle']['folder']).name}")
+    if play["decisions"]:
+        lines.append(f"played   {play['decisions']} decisions, {play['late']} late, "
+                     f"p99 {play['inference_p99_ms']:.1f} ms")  # fmt: skip
+    if status["last_stop"]:
+        stop = status["last_stop"]
+        lines.append(f"stopped  {stop['kind']}: {stop['reason']}, all keys up after {stop['latency_ms']:.1f} ms")
+    if ticks["frames"]:
+        lines.append(f"frames   {ticks['frames']} taken, {ticks['late_frames']} late, {ticks['lost_frames']} lost")
+    lines.append(f"memory   {status['memory_mb']:.0f} MB (daemon)")
+    return "\n".join([*lines, *(f"problem  {p}" for p in status["problems"])])
+
+
+def _release_all(args: argparse.Namespace) -> int:
+    backend = "win32" if sys.platform == "win32" else "x11"
+    if backend == "x11" and not os.environ.get("DISPLAY"):
+        raise PlatformUnavailable("there is no display (DISPLAY is not set)", "Set DISPLAY to the desktop's, often :0")
+    released = app.release_all(backend, {})
+    if args.json:
+        print(json.dumps({"released": released}))
+    else:
+        print(f"let go of {', '.join(released)}" if released else "no key was left pressed")
+    return ExitCode.OK
