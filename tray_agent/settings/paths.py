@@ -89,7 +89,7 @@ def _private(folder: Path) -> Path:
 
 def _close_to_others(folder: Path) -> None:
     status = folder.stat()
-    if status.st_uid != os.getuid():
-        raise PermissionError(0, "it belongs to another user")
+    if status.st_uid != os.getuid() or folder.parent.stat().st_uid not in (0, os.getuid()):
+        raise PermissionError(0, "it, or the folder it is in, belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o077:
         folder.chmod(0o700)

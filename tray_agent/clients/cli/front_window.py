@@ -25,13 +25,14 @@ def open_probe() -> Iterator[WindowProbe]:
         probe.close()
 
 
-def pick(probe: WindowProbe, wait_s: float = 60.0, rest_s: float = 0.5) -> WindowInfo:
+def pick(probe: WindowProbe, other: WindowInfo | None, wait_s: float = 60.0, rest_s: float = 0.5) -> WindowInfo:
     """The window the user brings to the front.
 
     Nothing is grabbed for it, so it works with games that hold the pointer themselves.
 
     Args:
         probe: started.
+        other: the window that was in front when the user was asked: not that one.
         wait_s: seconds the user has.
         rest_s: seconds a window must stay in front, so that one that only flashes by is not taken.
 
@@ -39,14 +40,13 @@ def pick(probe: WindowProbe, wait_s: float = 60.0, rest_s: float = 0.5) -> Windo
         CaptureLost: the display has gone.
         PlatformUnavailable: nothing else came to the front in time.
     """
-    first = probe.active()
-    candidate, since = first, time.monotonic()
+    candidate, since = other, time.monotonic()
     end = since + wait_s
     while (now := time.monotonic()) < end:
         seen = probe.active()
         if _handle(seen) != _handle(candidate):
             candidate, since = seen, now
-        elif candidate is not None and _handle(candidate) != _handle(first) and now - since >= rest_s:
+        elif candidate is not None and _handle(candidate) != _handle(other) and now - since >= rest_s:
             return candidate
         time.sleep(0.05)
     raise PlatformUnavailable(f"no other window came to the front in {wait_s:g} s", "Give --process instead of --pick")

@@ -194,9 +194,10 @@ def _fail(args: argparse.Namespace, message: str, code: ExitCode) -> int:
 
 
 def _pick() -> WindowInfo:
-    print("Bring the game's window to the front: click on it.", file=sys.stderr)
     with open_probe() as probe:
-        return pick(probe)
+        other = probe.active()
+        print("Bring the game's window to the front: click on it.", file=sys.stderr, flush=True)
+        return pick(probe, other)
 
 
 def _which(args: argparse.Namespace) -> int:

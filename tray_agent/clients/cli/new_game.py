@@ -1,6 +1,7 @@
 """Text of a new profile, and games.yaml with it appended: comments and all else stay as they are. Any thread."""
 
 import argparse
+import glob
 import json
 import re
 import textwrap
@@ -14,9 +15,9 @@ from tray_agent.settings.load import check_text, load, parse
 
 EVERYDAY_KEYS = ("up", "down", "left", "right", "space")
 _SHARED_PROGRAM = re.compile(
-    r"(python[\d.]*|java|wine.*|mono|electron|love|godot.*|node|dosbox.*|mednafen|retroarch)(\.exe)?", re.IGNORECASE
+    r"(|python[\d.]*|java|wine.*|mono|electron|love|godot.*|node|dosbox.*|mednafen|retroarch)(\.exe)?", re.IGNORECASE
 )
-"""Programs that run many games: only the title can tell which."""
+"""Programs that run many games, or an unknown one: only the title can tell which."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _YAML_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -61,12 +62,17 @@ def _window_lines(args: argparse.Namespace, window: WindowInfo | None) -> list[s
         return [f"environment: {quoted(args.environment)}"]
     process, title = args.process, args.title
     if window is not None and process is None:
-        process = window.process or None
-    if window is not None and title is None and (process is None or _SHARED_PROGRAM.fullmatch(process)):
+        process = _literal(window.process) or None
+    if window is not None and title is None and _SHARED_PROGRAM.fullmatch(window.process):
         title = re.escape(window.title) or None
     parts = {"process": process, "title": title}
     inside = ", ".join(f"{key}: {quoted(value)}" for key, value in parts.items() if value is not None)
     return [f"match: {{{inside}}}", *_region_lines(args, window)]
+
+
+def _literal(process: str) -> str:
+    """A process name as a pattern that fits it and nothing else."""
+    return f"re:^{re.escape(process)}$" if process.startswith("re:") else glob.escape(process)
 
 
 def _region_lines(args: argparse.Namespace, window: WindowInfo | None) -> list[str]:
