@@ -59,9 +59,10 @@ def test_nothing_older_than_a_second_is_lost(tmp_path, seed):
     folder = tmp_path / "game" / "session"
     seconds = random.Random(seed).uniform(0.0, 0.6) + (1.3 if seed % 4 == 0 else 0.0)
     given, killed_ns = _run_and_kill(folder, seconds)
+    old = [tick for tick, t_ns in given if t_ns < killed_ns - _PROMISED_S * 1e9]
+    assert old or seed % 4, "the long runs must have something to lose"
     session = SessionReader(folder)
     assert session.info.closed is None
-    old = [tick for tick, t_ns in given if t_ns < killed_ns - _PROMISED_S * 1e9]
     assert session.ticks.tick[: len(old)].tolist() == old
     times = dict(given)
     for tick, t_ns in zip(session.ticks.tick.tolist(), session.ticks.t_ns.tolist(), strict=True):
@@ -72,6 +73,5 @@ def test_nothing_older_than_a_second_is_lost(tmp_path, seed):
     if old:
         heard_s = len(session.sound()) / AUDIO_RATE_HZ
         assert heard_s >= (killed_ns - session.info.start_ns) / 1e9 - _PROMISED_S
-        assert len(old) > 5
     assert [s.folder for s in list_sessions(tmp_path, "game").sessions] == [folder]
     assert json.loads((folder / "session.json").read_text())["spec_digest"] == SPEC.digest
