@@ -68,15 +68,20 @@ def test_agents_presses_reach_the_game_and_are_its_own() -> None:
         desktop.close()
 
 
-def test_sound_arrives_at_the_products_rate() -> None:
-    """A second of a console game gives a second of sound, 16000 samples, in order."""
-    desktop = LockstepDesktop(entry("breakout").make_game(), ManualClock(), 40, 30)
+@pytest.mark.parametrize("name", ["breakout", "doom-line"])
+def test_sound_arrives_at_the_products_rate(name: str) -> None:
+    """Two seconds of shooting give two seconds of sound, 32000 samples that are not silence, in order."""
+    desktop = LockstepDesktop(entry(name).make_game(), ManualClock(), 40, 30)
     desktop.start()
+    desktop.sink.apply(Command(frozenset({"Space", "ArrowRight"})))
+    ticks = round(2 * desktop.game.info.rate_hz)
     try:
-        for _ in range(15):
+        for _ in range(ticks):
             desktop.tick()
         chunks = desktop.audio.read()
-        assert abs(sum(chunk.samples.size for chunk in chunks) - 16_000) <= 2
+        expected = ticks / desktop.game.info.rate_hz * 16_000
+        assert abs(sum(chunk.samples.size for chunk in chunks) - expected) <= 2
+        assert max(float(abs(chunk.samples).max()) for chunk in chunks) > 0.01
         assert [c.t_ns for c in chunks] == sorted(c.t_ns for c in chunks)
         assert desktop.audio.read() == []
     finally:

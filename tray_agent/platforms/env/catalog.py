@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from tray_agent.errors import UnknownGame
+from tray_agent.platforms.env.airstriker import airstriker
 from tray_agent.platforms.env.atari import ROMS, AtariGame
+from tray_agent.platforms.env.car_racing import KEYS, PAD, car_racing
 from tray_agent.platforms.env.doom import SCENARIOS, DoomGame
 from tray_agent.platforms.env.game import EnvGame
+from tray_agent.platforms.env.gym_game import registered_game
 from tray_agent.platforms.env.players import atari as atari_players
 from tray_agent.platforms.env.players import doom as doom_players
+from tray_agent.platforms.env.players import drive
 from tray_agent.platforms.env.players.player import HandOf, Player
 
 
@@ -26,12 +30,22 @@ class Entry:
     make_player: Callable[[], Player] | None = None
 
 
+_GYM = "gym:"
 _PLAYERS: dict[str, Callable[[], Player]] = {
+    "airstriker": drive.AirstrikerPlayer,
+    "car-racing": drive.KeyDriver,
+    "car-racing-pad": drive.PadDriver,
     "doom-basic": doom_players.BasicPlayer,
     "doom-health": doom_players.HealthPlayer,
     "doom-center": doom_players.CenterPlayer,
     "doom-line": doom_players.CenterPlayer,
+    "doom-cover": doom_players.CoverPlayer,
     "skiing": atari_players.SkiingPlayer,
+    "pong": atari_players.PongPlayer,
+    "breakout": atari_players.BreakoutPlayer,
+    "boxing": atari_players.BoxingPlayer,
+    "space-invaders": atari_players.InvadersPlayer,
+    "freeway": atari_players.FreewayPlayer,
 }
 
 
@@ -39,11 +53,22 @@ def catalog() -> dict[str, Entry]:
     """All games by name. Names do not tell whether the package is installed: `start()` does."""
     games: dict[str, Callable[[], EnvGame]] = {name: partial(DoomGame, one) for name, one in SCENARIOS.items()}
     games |= {name: partial(AtariGame, rom) for name, rom in ROMS.items()}
+    games |= {
+        "airstriker": airstriker,
+        "car-racing": partial(car_racing, KEYS),
+        "car-racing-pad": partial(car_racing, PAD),
+    }
     return {name: Entry(make, _PLAYERS.get(name)) for name, make in games.items()}
 
 
 def entry(name: str) -> Entry:
-    """The game called `name`. Raises UnknownGame, naming those there are."""
+    """The game called `name`, or "gym:ID" for any registered Gymnasium environment with discrete actions.
+
+    Raises:
+        UnknownGame: there is none of that name; the message names those there are.
+    """
+    if name.startswith(_GYM):
+        return Entry(partial(registered_game, name.removeprefix(_GYM)))
     found = catalog().get(name)
     if found is None:
         raise UnknownGame(f"no packaged game is called {name!r}; there are: {', '.join(sorted(catalog()))}")

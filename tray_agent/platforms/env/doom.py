@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ _LITTER = Path("_vizdoom")
 """An empty folder that the engine makes in the working folder and never uses."""
 _FRAMES_PER_S = 35.0
 _FRAMES_PER_TICK = 4
+_SOUND_RATE_HZ = 22_050
+_SOUND_PER_FRAME = 630
+_MOST_HEARD = 350  # nobody listens: keep ten seconds at most
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,11 @@ class DoomGame:
             width=WIDTH,
             height=HEIGHT,
             max_ticks=-(-scenario.max_frames // _FRAMES_PER_TICK) + 1,
+            sound_rate_hz=_SOUND_RATE_HZ,
         )
         self._engine: Any = None
         self._pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        self._heard: deque[Samples] = deque(maxlen=_MOST_HEARD)
 
     def start(self) -> None:
         try:
@@ -82,11 +88,14 @@ class DoomGame:
         engine.set_screen_resolution(vzd.ScreenResolution.RES_160X120)
         engine.set_screen_format(vzd.ScreenFormat.RGB24)
         engine.set_labels_buffer_enabled(True)
-        engine.set_audio_buffer_enabled(False)
+        engine.set_audio_buffer_enabled(True)
+        engine.set_audio_sampling_rate(vzd.SamplingRate.SR_22050)
+        engine.set_audio_buffer_size(_FRAMES_PER_TICK)
+        engine.add_game_args("+snd_efx 0")  # with effects the engine aborts where there is no sound device
         engine.set_window_visible(False)
         engine.set_mode(vzd.Mode.PLAYER)
-        engine.add_available_game_variable(vzd.GameVariable.HEALTH)
-        engine.add_available_game_variable(vzd.GameVariable.HITCOUNT)
+        for name in ("HEALTH", "POSITION_X", "POSITION_Y"):
+            engine.add_available_game_variable(getattr(vzd.GameVariable, name))
         littered = _LITTER.exists()
         try:
             engine.init()
@@ -101,12 +110,24 @@ class DoomGame:
     def reset(self, seed: int) -> None:
         self._engine.set_seed(seed % 2**31)
         self._engine.new_episode()
+        self._heard.clear()
 
     def advance(self, command: Command, frames: int) -> float:
         if self.over:
             return 0.0
         pressed = [1.0 if key in command.held else 0.0 for key in self._keys]
-        return float(self._engine.make_action(pressed, frames))
+        reward = 0.0
+        for first in range(0, frames, _FRAMES_PER_TICK):  # the engine keeps one tick's sound
+            now = min(_FRAMES_PER_TICK, frames - first)
+            reward += float(self._engine.make_action(pressed, now))
+            self._hear(now)
+        return reward
+
+    def _hear(self, frames: int) -> None:
+        state = self._engine.get_state()
+        if state is not None:
+            stereo = state.audio_buffer[-frames * _SOUND_PER_FRAME :]
+            self._heard.append(stereo.astype(np.float32).mean(axis=1) / 32_768)
 
     @property
     def over(self) -> bool:
@@ -120,7 +141,9 @@ class DoomGame:
         return self._pixels
 
     def sound(self) -> Samples:
-        return np.zeros(0, np.float32)
+        heard = np.concatenate([np.zeros(0, np.float32), *self._heard])
+        self._heard.clear()
+        return heard
 
     def facts(self) -> Facts:
         state = self._engine.get_state()

@@ -65,16 +65,23 @@ _NO_TARGETS = frozenset({"DoomPlayer", "BulletPuff", "Blood"})
 
 
 class CoverPlayer:
-    """Steps away from the fireball that will hit."""
+    """Never stands still: fireballs are aimed at where one stood. Turns back at the walls."""
 
-    def reset(self, seed: int) -> None:
-        """Nothing to forget."""
+    _BLOCKED = 1.0
+
+    def __init__(self) -> None:
+        self._key = "ArrowRight"
+        self._place = 0.0
+        self._slow = 0
+
+    def reset(self, seed: int) -> None:  # noqa: ARG002 - a player's signature
+        self._key, self._slow = "ArrowRight", 0
 
     def decide(self, game: EnvGame) -> Command:
-        balls = [thing for thing in game.facts().objects if "Ball" in thing.name]
-        if not balls:
-            return IDLE
-        off = max(balls, key=_nearness).centre_x - _MIDDLE
-        if abs(off) > 40:
-            return IDLE
-        return holding("ArrowLeft" if off > 0 else "ArrowRight")
+        numbers = game.facts().numbers
+        place = numbers.get("position_x", 0.0) + numbers.get("position_y", 0.0)
+        self._slow = self._slow + 1 if abs(place - self._place) < self._BLOCKED else 0
+        self._place = place
+        if self._slow >= 2:
+            self._key, self._slow = ("ArrowLeft" if self._key == "ArrowRight" else "ArrowRight"), 0
+        return holding(self._key)
