@@ -1,0 +1,1 @@
+"""A desktop that exists nowhere: deterministic, for tests."""
