@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 
 from tray_agent.core.events import InputEvent
@@ -22,6 +23,7 @@ class InputPump:
     def __init__(self, make_source: Callable[[], InputSource]) -> None:
         self._make_source = make_source
         self._waiting: deque[InputEvent] = deque(maxlen=_MAX_WAITING)
+        self._down: dict[str, InputEvent] = {}
         self._lock = Lock()
         self._worker = Worker("inputs", self._run)
         self._problem = ""
@@ -47,6 +49,15 @@ class InputPump:
                 self._waiting.extend(rest)
         return taken
 
+    def begin_anew(self, now_ns: int) -> None:
+        """Forget what waits; what the player holds right now comes again as events of `now_ns`.
+
+        Who begins to watch in the middle of a press would otherwise never learn of it.
+        """
+        with self._lock:
+            self._waiting.clear()
+            self._waiting.extend(replace(event, t_ns=now_ns) for event in self._down.values())
+
     def request_stop(self) -> None:
         """Ask the thread to end."""
         self._worker.request_stop()
@@ -69,6 +80,8 @@ class InputPump:
                 stop.wait(_RETRY_S)
             finally:
                 source.close()
+                with self._lock:
+                    self._down.clear()
 
     def _pump(self, source: InputSource, stop: StopSignal) -> None:
         while not stop.is_set():
@@ -77,4 +90,14 @@ class InputPump:
                 continue
             with self._lock:
                 self._waiting.extend(events)
+                self._remember(events)
             self.last_player_ns = max([self.last_player_ns, *(e.t_ns for e in events if not e.own)])
+
+    def _remember(self, events: list[InputEvent]) -> None:
+        for event in events:
+            if event.own or event.kind == "relative":
+                continue
+            if event.value:
+                self._down[event.control] = event
+            else:
+                self._down.pop(event.control, None)

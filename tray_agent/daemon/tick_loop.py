@@ -113,6 +113,8 @@ class TickLoop:
     def begin_watch(self, watcher: Watcher) -> None:
         """Take samples from now on."""
         self.end_watch()
+        if self._opened and self._observer is not None:
+            self._observer.resume()
         self.watcher = watcher
 
     def end_watch(self) -> None:

@@ -26,6 +26,10 @@ class Hand:
                 events.append(self._event(t_ns, "axis", name, place))
         return events
 
+    def held_now(self, t_ns: int) -> list[InputEvent]:
+        """All that is held, as events: for who begins to listen in the middle of a press."""
+        return Hand(self._device, self._own).take(Command(self.command.held, {}, self.command.axes), t_ns)
+
     def press(self, control: str, down: bool, t_ns: int) -> list[InputEvent]:
         """Press or let go of one key, leaving the others."""
         held = self.command.held | {control} if down else self.command.held - {control}

@@ -164,6 +164,9 @@ class RealTimeGame:
         if op == "hello":
             if "window" in client.wants:
                 self._server.send(client, from_window(self._window()))
+            if "input" in client.wants:
+                for event in (*self._physical.held_now(now := time.monotonic_ns()), *self._agent.held_now(now)):
+                    self._server.send(client, from_event(event))
         elif op == "hold":
             if client.role != "press":
                 raise ValueError("only the press client may hold keys")
