@@ -102,7 +102,6 @@ def _x11_desktop(app: AppSettings) -> Desktop:
 
 
 def _windows_desktop() -> Desktop:
-    from tray_agent.core.reduce import reduce
     from tray_agent.platforms.sound.choose import make_audio_source
     from tray_agent.platforms.win32.inputs import Win32InputSource
     from tray_agent.platforms.win32.screen import Win32ScreenSource
@@ -111,7 +110,7 @@ def _windows_desktop() -> Desktop:
     clock = MonotonicClock()
     return Desktop(
         name="win32",
-        screen=lambda spec: Win32ScreenSource((spec.frame_width, spec.frame_height), reduce, clock=clock),
+        screen=lambda spec: Win32ScreenSource((spec.frame_width, spec.frame_height), clock=clock),
         inputs=Win32InputSource,
         window=Win32WindowProbe,
         audio=lambda: make_audio_source(clock),
