@@ -18,7 +18,7 @@ from x11_desktop import wait_until
 
 from tray_agent.core.events import Command
 from tray_agent.errors import GuardLost, PlatformUnavailable
-from tray_agent.guard.client import GuardClient
+from tray_agent.guard.client import GuardClient, release_in_new_process
 from tray_agent.guard.protocol import Armed, Game, GuardEvent, Hello, Lost, Refused, Revoked
 from tray_agent.runtime.local_socket import Connection, Listener
 
@@ -33,6 +33,7 @@ class Platform:
         self.path = folder / "platform"
         self.down: set[str] = set()
         self.released_at = 0.0
+        self.unanswered = 0
         self.hotkeys: dict[str, list[str]] = {}
         self._listener = Listener(self.path)
         self._open = True
@@ -64,7 +65,9 @@ class Platform:
         if "released" in message:
             self.down -= set(message["released"])
             self.released_at = message["t_ns"] / 1e9
-        if "leftovers" in message:
+        if "leftovers" in message and self.unanswered:
+            self.unanswered -= 1
+        elif "leftovers" in message:
             guard.send({"leftovers": sorted(self.down)})
             self.down.clear()
 
@@ -229,6 +232,35 @@ def test_guard_with_a_wrong_hello(hello: Hello):
         GuardClient(replace(hello, hotkeys={})).start()
 
 
+def test_guard_that_is_not_ready_in_time(hello: Hello, platform: Platform):
+    """A platform that does not answer does not keep the daemon waiting."""
+    platform.unanswered = 1
+    client = GuardClient(hello)
+    with pytest.raises(GuardLost, match="not ready within"):
+        client.start(0.3)
+    assert not client.alive
+
+
+def test_guard_that_reports_nonsense(client: GuardClient):
+    """A guard that can't be understood is ended."""
+    client._take(b"nonsense")
+    assert "nonsense" in _await(client, Lost).reason
+
+
+def test_stuck_sender(client: GuardClient):
+    """When sending has been stuck for long, the watchdog does not wait with it."""
+    with client._lock:
+        wait_until(lambda: not client.alive, what="the guard to be ended")
+    assert "does not read" in _await(client, Lost).reason
+
+
+def test_release_that_can_not_work(hello: Hello):
+    """What could not be let go is said, and nothing hangs."""
+    gone = replace(hello, options={"socket_path": "/nowhere/at/all"})
+    assert "could not be let go" in release_in_new_process(gone)[1]
+    assert "timed out" in release_in_new_process(gone, timeout_s=0.001)[1]
+
+
 def test_unstarted_client(hello: Hello):
     """Before start nothing is sent and stopping is harmless."""
     client = GuardClient(hello)
@@ -254,7 +286,7 @@ def test_other_operations(client: GuardClient):
 DAEMON = """
 import json, sys, time
 from tray_agent.core.events import Command
-from tray_agent.guard.client import GuardClient
+from tray_agent.guard.client import GuardClient, release_in_new_process
 from tray_agent.guard.protocol import Armed, Game, Hello
 client = GuardClient(Hello.from_json(sys.argv[1]))
 client.start()
@@ -306,17 +338,19 @@ def test_daemon_killed(daemon: subprocess.Popen[str], platform: Platform):
 
 
 def test_daemon_frozen(daemon: subprocess.Popen[str], platform: Platform):
-    """SIGSTOP of the daemon mid-hold: all up within 250 ms; going on later presses nothing."""
+    """SIGSTOP of the daemon mid-hold: all up within 250 ms; going on later presses nothing, and the guard lives."""
     stopped = time.monotonic()
     daemon.send_signal(signal.SIGSTOP)
     wait_until(lambda: platform.down == set(), what="release")
     assert platform.released_at - stopped < 0.25
+    wait_until(lambda: time.monotonic() - stopped > 0.6, what="longer than a guard may be silent")
     daemon.send_signal(signal.SIGCONT)
     assert daemon.stdout is not None
     while daemon.stdout.readline() != "Dropped\n":  # the guard says that it got acts and obeyed none
         assert platform.down == set()
     assert platform.down == set()
     assert daemon.poll() is None
+    assert not _gone(daemon.guard_pid)()  # type: ignore[attr-defined] # it was the daemon that slept, not the guard
 
 
 def test_release_all_with_the_daemon_dead(hello: Hello, platform: Platform):

@@ -56,6 +56,12 @@ class Scene:
         self.client.act(armed.epoch, 0, Command(frozenset(KEYS)))
         wait_until(lambda: self.down() == CODES, what="the keys to be down")
 
+    def set_game(self, game: Game) -> None:
+        """Tell the guard and wait until it knows: it answers pings after what was sent before them."""
+        told_ns = time.monotonic_ns()
+        self.client.set_game(game)
+        wait_until(lambda: self.client.pong is not None and self.client.pong.t_ns > told_ns, what="a pong")
+
     def window_game(self, window: Any) -> Game:
         """A game in this window, once it is in front."""
         atom = self.onlooker.get_atom("_NET_ACTIVE_WINDOW")
@@ -183,7 +189,7 @@ def test_play_hotkey_in_another_window_is_refused(scene: Scene, x_servers: XServ
     start_window_manager(x_servers, scene.name)
     with contextlib.closing(connection.open_display(scene.name)) as owner:
         window = open_window(owner)
-        scene.client.set_game(scene.window_game(window))
+        scene.set_game(scene.window_game(window))
         scene.player.tap(*HOTKEYS["play"])
         assert scene.await_event(Armed).epoch == 1
         scene.player.tap(*HOTKEYS["play"])

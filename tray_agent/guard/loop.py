@@ -15,7 +15,7 @@ from tray_agent.guard import protocol
 from tray_agent.guard.channel import Channel
 from tray_agent.guard.chords import ChordDetector, Fired
 from tray_agent.guard.permit import HumanAct, Permit
-from tray_agent.guard.protocol import Act, ClearGame, Game, Op, PermitRequest, Ping, Quit, Revoke
+from tray_agent.guard.protocol import Act, ClearGame, Game, Op, PermitRequest, Ping, Revoke
 from tray_agent.guard.rules import GameRules
 from tray_agent.guard.takeover import TouchDetector
 
@@ -296,7 +296,7 @@ class GuardLoop:
                 self._request(op)
             case Revoke():
                 self._revoke("stop", op.reason, self._clock.now_ns())
-            case Quit():
+            case _:  # Quit; whatever else there may be one day, ending is safe
                 self._end("stop", "the daemon is closing")
 
     def _set_game(self, op: Game | ClearGame) -> None:
