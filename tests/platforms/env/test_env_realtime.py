@@ -329,6 +329,23 @@ def _runs(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("name", ["doom-basic", "skiing"])
+def test_signal_to_the_whole_group_ends_it_quietly(name: str, socket_path: Path) -> None:
+    """Ctrl+C in a terminal reaches the game and its engine at once: exit code 0 and no complaint."""
+    command = [sys.executable, "-m", "tray_agent.platforms.env", name, "--socket", str(socket_path)]
+    game = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        assert game.stdout is not None
+        assert b"ready" in game.stdout.readline()
+        os.killpg(game.pid, signal.SIGINT)
+        _, complaints = game.communicate(timeout=DEADLINE_S)
+    finally:
+        game.kill()
+        game.communicate()
+    assert (game.returncode, complaints) == (0, b"")
+    assert list(socket_path.parent.iterdir()) == []
+
+
 def test_wrong_arguments_end_with_one_line(socket_path: Path) -> None:
     """An unknown game, player or key is one clear line and exit code 1; through the launcher an exception."""
     for options in (["nosuch"], ["pong", "--player", "robot"], ["pong", "--player", "constant:KeyQ"]):

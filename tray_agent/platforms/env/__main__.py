@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tray_agent.core.controls import Controls
 from tray_agent.core.events import Command
-from tray_agent.errors import TrayAgentError
+from tray_agent.errors import CaptureLost, TrayAgentError
 from tray_agent.platforms.env.catalog import catalog, entry, scripted_player
 from tray_agent.platforms.env.game import GameInfo
 from tray_agent.platforms.env.live_window import LiveWindow
@@ -72,6 +72,9 @@ def _run(options: argparse.Namespace) -> int:
             threading.Thread(target=_watch_stdin, args=(running,), name="env-stdin", daemon=True).start()
         print(json.dumps(_ready(info, speed)), flush=True)
         running.run(window.show if window else None)
+    except CaptureLost:
+        if not running.stopping:  # a signal to the whole group ends the engine before us
+            raise
     finally:
         running.close()
         if window:

@@ -1,6 +1,7 @@
 """Box2D CarRacing of Gymnasium, by keys or by pad (no threads)."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tray_agent.platforms.env.gym_game import GymBinding, GymGame
 
 KEYS = Controls(buttons=("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"))
 PAD = Controls(axes=("PadLX", "PadRT", "PadLT"))
-_STEER, _GAS, _BRAKE = 0.5, 0.5, 0.6  # what a key is worth of the pad's full travel: a key can't be pressed halfway
+_STEER, _GAS, _BRAKE = 0.2, 0.5, 0.6  # what a key is worth of the pad's full travel: a key can't be pressed halfway
 _SIZE = 96
 _LOOK = 5  # pieces of road ahead that a driver steers for
 
@@ -26,7 +27,10 @@ def car_racing(controls: Controls) -> GymGame:
 
 
 def _make() -> Any:
-    from gymnasium.envs.box2d.car_racing import CarRacing
+    with warnings.catch_warnings():
+        # Box2D's compiled types warn while they load; where warnings are errors that ends the process
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from gymnasium.envs.box2d.car_racing import CarRacing
 
     return CarRacing(render_mode=None, continuous=True)
 

@@ -8,9 +8,10 @@ import psutil
 
 from tray_agent.core.events import InputEvent, WindowInfo
 from tray_agent.core.media import AudioChunk, Frame
+from tray_agent.core.reduce import reduce
 from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.platforms.env.messages import Message, frames_path, hello, sound_path, to_event, to_window
-from tray_agent.platforms.env.picture import crop, fit
+from tray_agent.platforms.env.picture import crop
 from tray_agent.platforms.env.shared_frames import FrameReader
 from tray_agent.platforms.env.shared_sound import SoundReader
 from tray_agent.runtime.local_socket import Connection
@@ -37,7 +38,7 @@ class EnvScreen:
 
     def grab(self) -> Frame:
         frame = self.grab_native()
-        return Frame(frame.t_ns, fit(crop(frame.pixels, self._rect), *self._size))
+        return Frame(frame.t_ns, reduce(crop(frame.pixels, self._rect), self._size))
 
     def grab_native(self) -> Frame:
         """The whole picture at native size. Raises CaptureLost."""

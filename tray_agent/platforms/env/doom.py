@@ -12,7 +12,7 @@ import numpy as np
 from tray_agent.core.controls import Controls
 from tray_agent.core.events import Command
 from tray_agent.core.media import Pixels, Samples
-from tray_agent.errors import PlatformUnavailable
+from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.platforms.env.game import Facts, GameInfo, SeenObject
 
 KEYS_OF_BUTTONS = {
@@ -72,40 +72,54 @@ class DoomGame:
             sound_rate_hz=_SOUND_RATE_HZ,
         )
         self._engine: Any = None
+        self._died: type[Exception] = RuntimeError
         self._pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         self._heard: deque[Samples] = deque(maxlen=_MOST_HEARD)
 
     def start(self) -> None:
         try:
-            import vizdoom as vzd
+            import vizdoom
         except ImportError as error:
             raise PlatformUnavailable(f"vizdoom can't be loaded: {error}", "Run: pip install vizdoom") from error
-        engine = vzd.DoomGame()
-        if not engine.load_config(str(Path(vzd.scenarios_path) / self._scenario.config)):
-            raise PlatformUnavailable(f"this vizdoom has no scenario {self._scenario.config}", "Update vizdoom")
-        engine.set_available_buttons([getattr(vzd.Button, name) for name in self._scenario.buttons])
-        engine.set_doom_config_path(os.devnull)  # else the engine leaves its settings in the working folder
-        engine.set_screen_resolution(vzd.ScreenResolution.RES_160X120)
-        engine.set_screen_format(vzd.ScreenFormat.RGB24)
-        engine.set_labels_buffer_enabled(True)
-        engine.set_audio_buffer_enabled(True)
-        engine.set_audio_sampling_rate(vzd.SamplingRate.SR_22050)
-        engine.set_audio_buffer_size(_FRAMES_PER_TICK)
-        engine.add_game_args("+snd_efx 0")  # with effects the engine aborts where there is no sound device
-        engine.set_window_visible(False)
-        engine.set_mode(vzd.Mode.PLAYER)
-        for name in ("HEALTH", "POSITION_X", "POSITION_Y"):
-            engine.add_available_game_variable(getattr(vzd.GameVariable, name))
+        self._died = vizdoom.ViZDoomUnexpectedExitException
         littered = _LITTER.exists()
         try:
-            engine.init()
-        except (vzd.ViZDoomErrorException, vzd.ViZDoomUnexpectedExitException, vzd.FileDoesNotExistException) as error:
+            self._engine = self._running(vizdoom)
+        except (vizdoom.ViZDoomErrorException, self._died, vizdoom.FileDoesNotExistException) as error:
             raise PlatformUnavailable(f"Doom ({self._scenario.name}) does not start: {error}") from error
         finally:
             if not littered:
                 with contextlib.suppress(OSError):
                     _LITTER.rmdir()
-        self._engine = engine
+
+    def _running(self, vizdoom: Any) -> Any:
+        engine = self._configured(vizdoom)
+        try:
+            engine.init()
+        except vizdoom.ViZDoomNoOpenALSoundException:  # a machine without the OpenAL library: the game goes on silent
+            engine = self._configured(vizdoom)
+            engine.set_audio_buffer_enabled(False)
+            engine.init()
+        return engine
+
+    def _configured(self, vizdoom: Any) -> Any:
+        engine = vizdoom.DoomGame()
+        if not engine.load_config(str(Path(vizdoom.scenarios_path) / self._scenario.config)):
+            raise PlatformUnavailable(f"this vizdoom has no scenario {self._scenario.config}", "Update vizdoom")
+        engine.set_available_buttons([getattr(vizdoom.Button, name) for name in self._scenario.buttons])
+        engine.set_doom_config_path(os.devnull)  # else the engine leaves its settings in the working folder
+        engine.set_screen_resolution(vizdoom.ScreenResolution.RES_160X120)
+        engine.set_screen_format(vizdoom.ScreenFormat.RGB24)
+        engine.set_labels_buffer_enabled(True)
+        engine.set_audio_buffer_enabled(True)
+        engine.set_audio_sampling_rate(vizdoom.SamplingRate.SR_22050)
+        engine.set_audio_buffer_size(_FRAMES_PER_TICK)
+        engine.add_game_args("+snd_efx 0")  # with effects the engine aborts where there is no sound device
+        engine.set_window_visible(False)
+        engine.set_mode(vizdoom.Mode.PLAYER)
+        for name in ("HEALTH", "POSITION_X", "POSITION_Y"):
+            engine.add_available_game_variable(getattr(vizdoom.GameVariable, name))
+        return engine
 
     def reset(self, seed: int) -> None:
         self._engine.set_seed(seed % 2**31)
@@ -119,15 +133,20 @@ class DoomGame:
         reward = 0.0
         for first in range(0, frames, _FRAMES_PER_TICK):  # the engine keeps one tick's sound
             now = min(_FRAMES_PER_TICK, frames - first)
-            reward += float(self._engine.make_action(pressed, now))
+            try:
+                reward += float(self._engine.make_action(pressed, now))
+            except self._died as error:
+                raise CaptureLost(f"the Doom engine has ended: {error}; start the game again") from error
             self._hear(now)
         return reward
 
     def _hear(self, frames: int) -> None:
         state = self._engine.get_state()
-        if state is not None:
-            stereo = state.audio_buffer[-frames * _SOUND_PER_FRAME :]
-            self._heard.append(stereo.astype(np.float32).mean(axis=1) / 32_768)
+        if state is None or state.audio_buffer is None:
+            self._heard.append(np.zeros(frames * _SOUND_PER_FRAME, np.float32))
+            return
+        stereo = state.audio_buffer[-frames * _SOUND_PER_FRAME :]
+        self._heard.append(stereo.astype(np.float32).mean(axis=1) / 32_768)
 
     @property
     def over(self) -> bool:

@@ -46,6 +46,7 @@ class LiveWindow:
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise PlatformUnavailable("there is no display for the window", "Leave --window out, or set DISPLAY")
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "tray-agent-env")
         import pygame
 
         try:
@@ -85,6 +86,6 @@ class LiveWindow:
 
 def control_of(name: str) -> str:
     """The control of a key by its name in pygame, "" for keys that no game here uses."""
-    if len(name) == 1 and name.isalnum():
+    if len(name) == 1 and name.isascii() and name.isalnum():
         return f"Digit{name}" if name.isdigit() else f"Key{name.upper()}"
     return _NAMED.get(name, "")

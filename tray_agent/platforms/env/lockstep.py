@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from tray_agent.core.clock import ManualClock
 from tray_agent.core.events import Command, InputEvent, WindowInfo
 from tray_agent.core.media import AUDIO_RATE_HZ, AudioChunk, Frame
+from tray_agent.core.reduce import reduce
 from tray_agent.platforms.env.game import EnvGame
 from tray_agent.platforms.env.hands import AGENT_DEVICE, PLAYER_DEVICE, Hand, merge
-from tray_agent.platforms.env.picture import crop, fit
+from tray_agent.platforms.env.picture import crop
 from tray_agent.platforms.env.players.player import Player
 from tray_agent.platforms.env.resampler import Resampler
 
@@ -113,7 +114,7 @@ class LockstepScreen:
         """Nothing to acquire: the desktop owns the game."""
 
     def grab(self) -> Frame:
-        return Frame(self._clock.now_ns(), fit(crop(self._game.pixels(), self._rect), *self._size))
+        return Frame(self._clock.now_ns(), reduce(crop(self._game.pixels(), self._rect), self._size))
 
     def set_region(self, rect: tuple[int, int, int, int] | None) -> None:
         self._rect = rect

@@ -1,8 +1,5 @@
 """From a game's native picture to the size the policy sees (no threads)."""
 
-import cv2
-import numpy as np
-
 from tray_agent.core.media import Pixels
 
 
@@ -12,11 +9,3 @@ def crop(pixels: Pixels, rect: tuple[int, int, int, int] | None) -> Pixels:
         return pixels
     left, top = min(rect[0], pixels.shape[1] - 1), min(rect[1], pixels.shape[0] - 1)
     return pixels[max(top, 0) : max(top + rect[3], 1), max(left, 0) : max(left + rect[2], 1)]
-
-
-def fit(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Mean over areas: picture of shape (height, width, 3), C-contiguous, sharing no memory with `pixels`."""
-    if pixels.shape[:2] == (height, width):
-        return np.array(pixels, order="C")
-    small = cv2.resize(np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(small, dtype=np.uint8)

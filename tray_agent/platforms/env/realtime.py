@@ -82,8 +82,13 @@ class RealTimeGame:
         """End `run` after the current frame; may be called from a signal handler or another thread."""
         self._stop = True
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop
+
     def run(self, each_frame: Callable[[Pixels], None] | None = None) -> None:
-        """Play until told to stop; `each_frame` is called with each new picture."""
+        """Play until told to stop; `each_frame` is called with each new picture. Raises CaptureLost."""
         due = time.monotonic_ns()
         while not self._stop:
             self._server.serve(due)

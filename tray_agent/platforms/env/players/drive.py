@@ -4,13 +4,13 @@ from tray_agent.core.events import Command
 from tray_agent.platforms.env.game import EnvGame
 from tray_agent.platforms.env.players.player import holding
 
-_FAST, _SLOW = 65.0, 40.0
+_FAST, _SLOW = 60.0, 40.0
 
 
 class KeyDriver:
     """Steers for the road a little ahead and slows down before bends."""
 
-    _DEAD = 0.08
+    _DEAD = 0.1
 
     def reset(self, seed: int) -> None:
         """Nothing to forget."""
