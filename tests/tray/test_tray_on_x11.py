@@ -317,12 +317,25 @@ def test_daemon_that_ends_takes_the_icon_along(desk: Desk, backend: str) -> None
     if backend == "gtk" and not has_gtk():
         pytest.skip("GTK's bindings (python3-gi) are not installed for this Python")
     desk.start_host()
-    tray = desk.start_tray(PYSTRAY_BACKEND=backend, TMPDIR=str(desk.folder))
+    tray = desk.start_tray(PYSTRAY_BACKEND=backend)
     desk.wait_icon(TrayState.IDLE)
     desk.daemon.close()
     desk.wait_icon(TrayState.FAULT)
     assert tray.child.wait(15) == 0
-    assert not list(desk.folder.glob("tray-agent-icon-*"))
+    assert not list((desk.folder / "home" / "run").glob("icon-*"))
+
+
+def test_icon_files_of_a_killed_tray_are_cleared(desk: Desk, gtk: None) -> None:
+    """SIGKILL leaves icon files behind; the next tray removes them."""
+    desk.start_host()
+    first = desk.start_tray()
+    desk.wait_icon(TrayState.IDLE)
+    first.child.kill()
+    first.child.wait()
+    left = desk.folder / "home" / "run" / f"icon-{first.child.pid}"
+    assert left.exists()
+    desk.start_tray()
+    wait_until(lambda: not left.exists(), 5, "the old files to go")
 
 
 def test_no_display_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_a_full_answer() -> None:
     assert (status.mode, status.games, status.headline) == (
         TrayState.LEARNING,
         ("Pong",),
-        "Watching and learning: Pong",
+        "Learning: Pong",
     )
     assert "loss 0.2" in status.tooltip
 

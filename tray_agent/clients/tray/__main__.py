@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+import psutil
+
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.clients.tray import backend, hosts
 from tray_agent.clients.tray.events import EventHandler, tell
@@ -23,7 +25,7 @@ from tray_agent.runtime.local_socket import connect
 from tray_agent.settings import paths
 
 _HOST_POLL_S = 1.0
-_TEMPORARY = "tray-agent-icon-"
+_TEMPORARY = "icon-"
 _NO_HOST = (
     "no program shows tray icons here (GNOME needs the AppIndicator extension); waiting for one. "
     "All of it works without: tray-agent watch, play, stop, status, and the hotkeys"
@@ -114,8 +116,15 @@ class _HostWatch:
 
 
 def _use_own_temporary_folder() -> None:
-    """pystray leaves icon files in the temporary folder: give it one that goes away with us."""
-    tempfile.tempdir = tempfile.mkdtemp(prefix=_TEMPORARY)
+    """pystray leaves icon files in the temporary folder: give it one of ours, and clear those of killed processes."""
+    parent = paths.runtime_folder()
+    for old in parent.glob(_TEMPORARY + "*"):
+        number = old.name.removeprefix(_TEMPORARY)
+        if not (number.isdigit() and psutil.pid_exists(int(number))):
+            shutil.rmtree(old, ignore_errors=True)
+    own = parent / f"{_TEMPORARY}{os.getpid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    tempfile.tempdir = str(own)
 
 
 def _remove_temporary_folder() -> None:

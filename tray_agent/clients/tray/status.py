@@ -8,7 +8,7 @@ from tray_agent.clients.tray.icons import TrayState
 _WORDS = {
     TrayState.IDLE: "Idle",
     TrayState.WATCHING: "Watching",
-    TrayState.LEARNING: "Watching and learning",
+    TrayState.LEARNING: "Learning",
     TrayState.PLAYING: "Playing",
     TrayState.STOPPED: "Stopped for safety",
     TrayState.FAULT: "Fault",

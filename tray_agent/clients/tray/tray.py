@@ -21,8 +21,7 @@ from tray_agent.errors import SettingsError
 
 STOP_S = 2.0
 """pystray's stop() may never return; after this long the process ends without it."""
-_WATCH_MODES = frozenset({TrayState.WATCHING, TrayState.LEARNING})
-_ACTIVE_MODES = _WATCH_MODES | {TrayState.PLAYING}
+_ACTIVE_MODES = frozenset({TrayState.WATCHING, TrayState.PLAYING})
 
 
 class Tray:
@@ -119,7 +118,7 @@ class Tray:
         yield item(self._status.headline, None, enabled=False)
         yield separator
         yield item(
-            "Watch", lambda: self._link.send("watch"), checked=lambda _: mode in _WATCH_MODES, default=not active
+            "Watch", lambda: self._link.send("watch"), checked=lambda _: mode == TrayState.WATCHING, default=not active
         )
         yield item("Play", lambda: self._link.send("play"), checked=lambda _: mode == TrayState.PLAYING)
         yield item("Stop", lambda: self._link.send("stop"), default=active, enabled=active)
