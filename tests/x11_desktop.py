@@ -64,9 +64,9 @@ class XServers:
         self._stack = contextlib.ExitStack()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def xvfb(self, width: int = 800, height: int = 600) -> str:
+    def xvfb(self, width: int = 800, height: int = 600, *options: str) -> str:
         """Name of a new Xvfb."""
-        return self._serve(["Xvfb", "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp", "-noreset"])
+        return self._serve(["Xvfb", "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp", "-noreset", *options])
 
     def xephyr(self, outer: str, width: int = 800, height: int = 600) -> str:
         """Name of a new Xephyr that fills `outer`."""

@@ -3,6 +3,7 @@
 `set_region` may be called by another thread; it takes effect at the next grab.
 """
 
+import contextlib
 from typing import Protocol
 
 import mss
@@ -10,8 +11,8 @@ import mss.exception
 import numpy as np
 
 from tray_agent.core.clock import Clock, MonotonicClock
-from tray_agent.core.media import Frame
-from tray_agent.core.reduce import RawPixels, reduce
+from tray_agent.core.media import Frame, Pixels
+from tray_agent.core.reduce import RawPixels, bands, reduce
 from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.platforms.x11.xcb_shm import Rect, XcbShm
 
@@ -57,7 +58,7 @@ class MssGrabber:
         area = {"left": left, "top": top, "width": width, "height": height}
         try:
             shot = self._started().grab(area)
-        except (mss.exception.ScreenShotError, OSError) as failure:
+        except (mss.exception.ScreenShotError, OSError, AssertionError) as failure:  # the last one: a dead server
             raise CaptureLost(f"the X display that was captured has gone: {failure}") from failure
         return np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
 
@@ -67,9 +68,12 @@ class MssGrabber:
         return self._mss
 
     def close(self) -> None:
-        if self._mss is not None:
-            self._mss.close()
-        self._mss = None
+        found, self._mss = self._mss, None
+        if found is not None:
+            with contextlib.suppress(
+                mss.exception.ScreenShotError
+            ):  # it disconnects first, then tells of a dead server
+                found.close()
 
 
 class X11ScreenSource:
@@ -132,21 +136,38 @@ class X11ScreenSource:
         """
         if self._grabber is None:
             raise CaptureLost("the screen is not being captured: the source is not started")
-        pixels = self._pixels(self._grabber)
-        t_ns = self._clock.now_ns()
-        return Frame(t_ns, reduce(pixels, self._frame_size))
+        return self._grab(self._grabber)
 
-    def _pixels(self, grabber: Grabber) -> RawPixels:
+    def _grab(self, grabber: Grabber) -> Frame:
         region = self._region
         for _ in range(3):  # the screen may change its size between asking and grabbing
             if region is None:
                 self._screen = grabber.size()
             wanted = region or (0, 0, *self._screen)
             inside = _clip(wanted, self._screen)
-            if inside is not None and (pixels := grabber.grab(inside)) is not None:
-                return pixels if inside == wanted else _on_black(pixels, inside, wanted)
+            pixels = None
+            if inside == wanted:
+                pixels = self._in_bands(grabber, wanted)
+            elif inside is not None and (part := grabber.grab(inside)) is not None:
+                pixels = reduce(_on_black(part, inside, wanted), self._frame_size)
+            if pixels is not None:
+                return Frame(self._clock.now_ns(), pixels)
             self._screen = grabber.size()
         raise CaptureLost(f"the region {region} is not on the screen, which has {self._screen} pixels")
+
+    def _in_bands(self, grabber: Grabber, rect: Rect) -> Pixels | None:
+        """Grab and reduce band by band: each is still in the cache when it is reduced."""
+        left, top, width, height = rect
+        frame_width, frame_height = self._frame_size
+        count = bands(width, height, frame_height)
+        rows, frame_rows = height // count, frame_height // count
+        frame = np.empty((frame_height, frame_width, 3), np.uint8)
+        for band in range(count):
+            pixels = grabber.grab((left, top + band * rows, width, rows))
+            if pixels is None:
+                return None
+            frame[band * frame_rows : (band + 1) * frame_rows] = reduce(pixels, (frame_width, frame_rows))
+        return frame
 
     def close(self) -> None:
         """Disconnect; idempotent."""

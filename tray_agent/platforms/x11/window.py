@@ -3,15 +3,20 @@
 `find_active` is shared with the guard's backend; it imports nothing but the standard library and python-xlib.
 """
 
+import contextlib
+import select
 import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from Xlib import X, Xatom, error
+from Xlib import X, Xatom, Xcursorfont, error
 from Xlib.display import Display
 from Xlib.ext import res
+from Xlib.xobject.drawable import Window
 
 from tray_agent.core.events import WindowInfo
-from tray_agent.errors import CaptureLost
+from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.platforms.x11 import connection
 
 _DELETED = " (deleted)"
@@ -30,18 +35,18 @@ def find_active(display: Display) -> WindowInfo | None:
         return None
 
 
-def describe(display: Display, window: object) -> WindowInfo:
+def describe(display: Display, window: Window) -> WindowInfo:
     """Process, title and client rectangle of a window.
 
     Raises:
         XError: the window has gone.
     """
-    geometry = window.get_geometry()  # type: ignore[attr-defined]  # python-xlib is untyped
+    geometry = window.get_geometry()
     root = display.screen().root
     origin = root.translate_coords(window, 0, 0)
     pid = _pid(display, window)
     rect = (int(origin.x), int(origin.y), int(geometry.width), int(geometry.height))
-    handle = int(window.id)  # type: ignore[attr-defined]  # as above
+    handle = int(window.id)
     return WindowInfo(handle, process_name(pid), _title(display, window), rect, pid)
 
 
@@ -60,7 +65,7 @@ def process_name(pid: int) -> str:
         return ""
 
 
-def _active_window(display: Display) -> object | None:
+def _active_window(display: Display) -> Window | None:
     root = display.screen().root
     atom = display.get_atom("_NET_ACTIVE_WINDOW")
     found = root.get_full_property(atom, Xatom.WINDOW)
@@ -70,7 +75,7 @@ def _active_window(display: Display) -> object | None:
     return _focused_window(display)
 
 
-def _focused_window(display: Display) -> object | None:
+def _focused_window(display: Display) -> Window | None:
     """Without a window manager: the window that has the input focus, or the one under the pointer."""
     root = display.screen().root
     focus = display.get_input_focus().focus
@@ -81,26 +86,25 @@ def _focused_window(display: Display) -> object | None:
         return child or None
     while (parent := focus.query_tree().parent) and parent.id != root.id:
         focus = parent
-    return focus  # type: ignore[no-any-return]
+    return focus
 
 
-def _title(display: Display, window: object) -> str:
+def _title(display: Display, window: Window) -> str:
     for name, kind in (("_NET_WM_NAME", display.get_atom("UTF8_STRING")), ("WM_NAME", X.AnyPropertyType)):
-        found = window.get_full_property(display.get_atom(name), kind)  # type: ignore[attr-defined]  # untyped
+        found = window.get_full_property(display.get_atom(name), kind)
         if found is not None and found.value:
-            value = found.value
-            return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            return _text(found.value)
     return ""
 
 
-def _pid(display: Display, window: object) -> int:
+def _pid(display: Display, window: Window) -> int:
     """Process of a window: as the server knows it, else as the window says; 0 for another machine's."""
     if display.has_extension(res.extname) and (pid := _pid_by_server(display, window)):
         return pid
-    found = window.get_full_property(display.get_atom("_NET_WM_PID"), Xatom.CARDINAL)  # type: ignore[attr-defined]
+    found = window.get_full_property(display.get_atom("_NET_WM_PID"), Xatom.CARDINAL)
     if found is None or not len(found.value):
         return 0
-    machine = window.get_full_property(Xatom.WM_CLIENT_MACHINE, X.AnyPropertyType)  # type: ignore[attr-defined]
+    machine = window.get_full_property(Xatom.WM_CLIENT_MACHINE, X.AnyPropertyType)
     here = socket.gethostname()
     if machine is not None and machine.value and _text(machine.value) not in (here, "localhost"):
         return 0
@@ -108,16 +112,75 @@ def _pid(display: Display, window: object) -> int:
 
 
 def _text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    """Window properties are UTF-8 or Latin-1, whatever their type says."""
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
-def _pid_by_server(display: Display, window: object) -> int:
-    spec = {"client": window.id, "mask": res.LocalClientPIDMask}  # type: ignore[attr-defined]  # untyped
+def _pid_by_server(display: Display, window: Window) -> int:
+    spec = {"client": window.id, "mask": res.LocalClientPIDMask}
     try:
         reply = display.res_query_client_ids([spec])
     except error.XError:
         return 0
     return next((int(found.value[0]) for found in reply.ids if len(found.value)), 0)
+
+
+@contextlib.contextmanager
+def _grabbed_pointer(display: Display) -> Iterator[None]:
+    mask = X.ButtonPressMask | X.ButtonReleaseMask
+    cursor = _cross(display)
+    root = display.screen().root
+    status = root.grab_pointer(False, mask, X.GrabModeAsync, X.GrabModeAsync, X.NONE, cursor, X.CurrentTime)
+    if status != X.GrabSuccess:
+        raise PlatformUnavailable("Another program holds the mouse, so that no window can be picked", "Close its menu")
+    try:
+        yield
+    finally:
+        display.ungrab_pointer(X.CurrentTime)
+        display.sync()
+
+
+def _cross(display: Display) -> object:
+    """A cursor that shows that something is to be picked; the default one where the font is missing."""
+    font = display.open_font("cursor")
+    if font is None:
+        return X.NONE
+    shape = Xcursorfont.crosshair
+    return font.create_glyph_cursor(font, shape, shape + 1, (0, 0, 0), (65535, 65535, 65535))
+
+
+def _picked(display: Display, timeout_s: float) -> WindowInfo | None:
+    deadline = time.monotonic() + timeout_s
+    while not display.pending_events():
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([display.fileno()], [], [], left)[0]:
+            return None
+    event = display.next_event()
+    if event.type != X.ButtonPress:
+        return None
+    if event.detail != 1:
+        raise PlatformUnavailable("No window was picked: only a click with the first mouse button picks one")
+    try:
+        return describe(display, _client(display, event.child) if event.child else display.screen().root)
+    except error.XError as failure:
+        raise PlatformUnavailable("The window that was clicked closed at once", "Pick again") from failure
+
+
+def _client(display: Display, top: Window) -> Window:
+    """The program's own window inside of the frame that a window manager put around it."""
+    state = display.get_atom("WM_STATE")
+    layer = [top]
+    while layer:
+        for window in layer:
+            if window.get_full_property(state, X.AnyPropertyType) is not None:
+                return window
+        layer = [child for window in layer for child in window.query_tree().children]
+    return top
 
 
 class X11WindowProbe:
@@ -141,6 +204,26 @@ class X11WindowProbe:
             raise CaptureLost("the window in front is not known: the probe is not started")
         try:
             return find_active(self._display)
+        except connection.LOST as failure:
+            raise CaptureLost(f"the X display has gone: {failure}") from failure
+
+    @contextlib.contextmanager
+    def picking(self) -> Iterator[Callable[[float], WindowInfo | None]]:
+        """Let the user click on a window: `with probe.picking() as pick: found = pick(timeout_s)`.
+
+        `pick` returns the window under the click (the whole screen for the bare desktop), None when `timeout_s`
+        passed without one. The click itself reaches no program.
+
+        Raises:
+            PlatformUnavailable: another program holds the mouse, or another button than the first was pressed.
+            CaptureLost: the display has gone.
+        """
+        if self._display is None:
+            raise CaptureLost("no window can be picked: the probe is not started")
+        display = self._display
+        try:
+            with _grabbed_pointer(display):
+                yield lambda timeout_s: _picked(display, timeout_s)
         except connection.LOST as failure:
             raise CaptureLost(f"the X display has gone: {failure}") from failure
 
