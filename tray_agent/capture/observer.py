@@ -143,6 +143,7 @@ class Observer:
             chunks = self._audio.read() if self._audio is not None else []
         except CaptureLost as error:
             self._drop_audio(str(error), now_ns)
+        self.audio_problem = self._audio.problem if self._audio is not None else self.audio_problem
         self._mel.add(chunks)
         for chunk in chunks:
             self.sound.append(chunk.t_ns, chunk, chunk.samples.nbytes)

@@ -44,7 +44,10 @@ FORBIDDEN = frozenset({"MetaLeft", "MetaRight", "PrintScreen", "ContextMenu", "P
 """System controls: may never be mapped, recorded or pressed."""
 EXPLICIT_ONLY = frozenset({"Escape"})
 """Allowed only where a profile names them by their full name."""
+_CONTROLS, _ALTS = ("ControlLeft", "ControlRight"), ("AltLeft", "AltRight")
 FORBIDDEN_CHORDS = (
+    # consoles (F1-F12), end of the X server (Backspace), session dialog (Delete)
+    *(frozenset({c, a, k}) for c in _CONTROLS for a in _ALTS for k in (*(f"F{n}" for n in range(1, 13)), "Backspace")),
     frozenset({"AltLeft", "F4"}), frozenset({"AltRight", "F4"}),
     frozenset({"AltLeft", "Tab"}), frozenset({"AltRight", "Tab"}),
     frozenset({"ControlLeft", "AltLeft", "Delete"}), frozenset({"ControlRight", "AltRight", "Delete"}),

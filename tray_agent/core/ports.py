@@ -27,7 +27,13 @@ class ScreenSource(Protocol):
 
 
 class AudioSource(Protocol):
-    """Sound the machine plays."""
+    """Sound the machine plays.
+
+    Attributes:
+        problem: why nothing is heard right now, "" while all is well (a silent game is well).
+    """
+
+    problem: str
 
     def start(self) -> None: ...
 

@@ -9,9 +9,8 @@ import os
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -22,27 +21,23 @@ from tray_agent.core.events import WindowInfo
 from tray_agent.core.policy import PolicySpec
 from tray_agent.daemon.control import ControlServer, Message
 from tray_agent.daemon.guarding import Guarding
+from tray_agent.daemon.learning import Learning
 from tray_agent.daemon.state import Mode, Status, StopRecord
 from tray_agent.daemon.tick_loop import TickLoop
 from tray_agent.daemon.watcher import Watcher
-from tray_agent.errors import BundleError, SessionError
+from tray_agent.errors import SessionError
 from tray_agent.guard.protocol import Armed, Failed, Game, GuardEvent, Hotkey, Lost, Refused, Revoked
 from tray_agent.play.player import Player, PlayStatus
-from tray_agent.policy.bundle import current_folder, load_bundle
-from tray_agent.policy.decode import ControlDecoding, Decoding
-from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.sessions.layout import new_folder
 from tray_agent.sessions.writer import SessionWriter
 from tray_agent.settings.games import GameProfile
 from tray_agent.settings.match import match
 from tray_agent.settings.reload import SettingsWatcher
-from tray_agent.training.worker import LearnStatus, TrainerJob, TrainingWorker
 
 _log = logging.getLogger(__name__)
 _LOOP_S = 0.05
 _SLOW_S = 0.25
 _PLAY_ANSWER_S = 2.0
-_TRAINER_REST_S = 45.0  # after watching ended it may go on so long
 _MAX_LEASE_MS = 240
 
 
@@ -78,22 +73,21 @@ class Daemon:
         self._ticks = TickLoop(desktop.clock)
         self._control = ControlServer(folders.socket, self._handle_request)
         self._window = desktop.window()
+        self._learning = Learning(
+            folders.sessions, folders.models, folders.checkpoints,
+            lambda folder: self._jobs.put(lambda: self._take_bundle(folder)),
+        )  # fmt: skip
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._profile: GameProfile | None = None
         self._spec: PolicySpec | None = None
         self._front: WindowInfo | None = None
-        self._training: TrainingWorker | None = None
-        self._rest_at = 0.0
-        self._policy: OnnxPolicy | None = None
         self._watching: Watcher | None = None
         self._player: Player | None = None
         self._last_play = PlayStatus()
-        self._last_learn = LearnStatus()
         self._last_stop: StopRecord | None = None
         self._stopped_by_safety = False
         self._detail = ""
         self._fault = ""
-        self._bundle_problem = ""
         self._guarded = False
         self._play_answer: queue.SimpleQueue[str] | None = None
         self._quit = False
@@ -136,11 +130,9 @@ class Daemon:
         """Let go of every key, then stop all parts in order; says who was late."""
         self._guard.revoke("the daemon is closing")
         late = []
-        for part in (self._guard, self._ticks, self._inputs, self._training, self._control):
-            if part is None:
-                continue
+        for part in (self._guard, self._ticks, self._inputs, self._learning, self._control):
             part.request_stop()
-            if not part.join(20.0 if part is self._training else 5.0):
+            if not part.join(20.0 if part is self._learning else 5.0):
                 late.append(type(part).__name__)
         self._window.close()
         if late:
@@ -223,7 +215,7 @@ class Daemon:
         except SessionError as error:
             self._note(str(error))
             return str(error)
-        training = self._ensure_training(self._profile, self._spec)
+        training = self._learning.begin(self._settings.settings.app.trainer)
         watcher = Watcher(self._spec, writer, training, self._profile.idle_after_s)
         self._watching = watcher
         self._stopped_by_safety, self._fault = False, ""
@@ -242,7 +234,7 @@ class Daemon:
         if self._watching is not None:
             self._ticks.order(TickLoop.end_watch)
             self._watching = None
-            self._rest_at = time.monotonic() + _TRAINER_REST_S
+            self._learning.watching_ended()
             self._detail = why
 
     def _fix_game(self, name: str) -> str:
@@ -263,8 +255,8 @@ class Daemon:
     def _why_not_play(self) -> str:
         if self._profile is None or self._spec is None:
             return self._no_game()
-        if self._policy is None:
-            return self._bundle_problem or f"nothing has been learned for {self._profile.name} yet: watch first"
+        if self._learning.policy is None:
+            return self._learning.problem or f"nothing has been learned for {self._profile.name} yet: watch first"
         if self._front is None:
             return f"{self._profile.name} is not in front"
         return self._guard.problem
@@ -277,6 +269,9 @@ class Daemon:
                 if refused := self.watch():
                     self._detail = refused
                     _log.warning("watch: %s", refused)
+            case Hotkey(name="kill"):
+                self._stopped_by_safety = True
+                self._detail = "stopped by the kill hotkey"
             case Armed(epoch=epoch):
                 self._begin_play(epoch)
             case Refused(what=what, reason=reason):
@@ -290,10 +285,11 @@ class Daemon:
 
     def _begin_play(self, epoch: int) -> None:
         self._answer_play("")
-        if self._policy is None or self._spec is None:
+        if self._learning.policy is None or self._spec is None:
             self._guard.revoke("nothing has been learned yet")
             return
-        player = Player(self._policy, self._guard, epoch, self._spec.rate_hz * self._desktop.speed, self._desktop.clock)
+        rate_hz = self._spec.rate_hz * self._desktop.speed
+        player = Player(self._learning.policy, self._guard, epoch, rate_hz, self._desktop.clock)
         self._player = player
         self._stopped_by_safety, self._detail = False, ""
         self._ticks.order(lambda loop: loop.begin_play(player))
@@ -332,7 +328,7 @@ class Daemon:
         if profile != self._profile:
             self._change_game(profile)
         self._follow_front(window)
-        self._rest_trainer()
+        self._learning.poll()
         failure = self._ticks.failure
         if failure is not None:
             self._fault = f"the tick thread failed: {failure}; quit and start again"
@@ -353,25 +349,25 @@ class Daemon:
         self._guard.revoke("the game or its settings changed")
         self._guard.set_game(None)
         self._end_watch("the game or its settings changed")
-        self._stop_training()
-        self._profile, self._policy, self._front = profile, None, None
-        self._spec = None
-        if profile is None:
+        self._profile, self._front = profile, None
+        self._spec = spec = profile.spec() if profile is not None else None
+        self._learning.set_game(profile, spec)
+        if spec is None:
             self._ticks.order(lambda loop: loop.set_game(None, 1.0))
             return
-        self._spec = spec = profile.spec()
         rate_hz = spec.rate_hz * self._desktop.speed
         buffer_bytes = self._settings.settings.app.limits.ram_mb << 20
         observer = Observer(self._desktop, spec, self._inputs, buffer_bytes)
+        policy = self._learning.policy
         self._ticks.order(lambda loop: loop.set_game(observer, rate_hz))
-        self._load_current_bundle()
+        self._ticks.order(lambda loop: loop.set_policy(policy))
 
     def _follow_front(self, window: WindowInfo | None) -> None:
         profile = self._profile
         fixed = bool(profile and profile.name == self._fixed_game and profile.match is None)
         is_game = profile is not None and window is not None and (fixed or match(window, [profile]) is not None)
         front = window if is_game else None
-        if front is not None and front == self._front and self._guarded == (self._policy is not None):
+        if front is not None and front == self._front and self._guarded == (self._learning.policy is not None):
             return
         self._front = front
         region = self._region(front)
@@ -388,8 +384,8 @@ class Daemon:
     def _offer_game(self) -> None:
         """Tell the guard what may be pressed where; only with a policy, so that the play hotkey fails closed."""
         front, profile, spec = self._front, self._profile, self._spec
-        self._guarded = self._policy is not None
-        if profile is None or spec is None or self._policy is None:
+        self._guarded = self._learning.policy is not None
+        if profile is None or spec is None or self._learning.policy is None:
             self._guard.set_game(None)
             return
         if front is None:
@@ -403,70 +399,11 @@ class Daemon:
             lease_ms=int(min(_MAX_LEASE_MS, max(app.lease_ms, 2.2 * tick_ms))),
         ))  # fmt: skip
 
-    # -- learning (main thread) --------------------------------------------------------------------------------------
-
-    def _ensure_training(self, profile: GameProfile, spec: PolicySpec) -> TrainingWorker:
-        if self._training is None:
-            trainer = self._settings.settings.app.trainer
-            job = TrainerJob(
-                profile.name, tuple(profile.vector8), spec, self._folders.sessions, self._folders.models,
-                self._folders.checkpoints, bundle_every_s=min(20.0, trainer.max_seconds_between_bundles * 0.7),
-                nice=trainer.nice, threads=trainer.threads,
-            )  # fmt: skip
-            self._training = TrainingWorker(job, lambda folder: self._jobs.put(lambda: self._take_bundle(folder)))
-            self._training.start()
-        self._rest_at = float("inf")
-        return self._training
-
-    def _rest_trainer(self) -> None:
-        if self._training is None or self._watching is not None:
-            return
-        if self._training.status.state == "resting" or time.monotonic() > self._rest_at:
-            self._stop_training()
-
-    def _stop_training(self) -> None:
-        training, self._training = self._training, None
-        if training is not None:
-            self._last_learn = training.status
-            training.request_stop()  # it saves and ends by itself; its last bundle still reaches us
-
-    def _load_current_bundle(self) -> None:
-        assert self._profile is not None  # noqa: S101 - called with a profile
-        self._bundle_problem = ""
-        try:
-            folder = current_folder(self._folders.models, self._profile.name)
-        except BundleError as error:
-            self._bundle_problem = str(error)
-            _log.warning("%s", error)
-            return
-        if folder is not None:
-            self._take_bundle(folder)
-
     def _take_bundle(self, folder: Path) -> None:
-        if self._spec is None or self._profile is None or folder.parent.name != self._profile.name:
-            return
-        try:
-            policy = OnnxPolicy(load_bundle(folder, self._spec), self._decoding(self._profile), seed=time.time_ns())
-        except BundleError as error:
-            self._bundle_problem = str(error)
-            _log.warning("%s", error)
-            return
-        self._bundle_problem = ""
-        self._policy = policy
-        self._ticks.order(lambda loop: loop.set_policy(policy))
-        self._offer_game()
-
-    def _decoding(self, profile: GameProfile) -> Decoding:
-        per_tick_ms = 1000.0 / profile.rate_hz
-        each = {
-            name: ControlDecoding(
-                temperature=own.temperature,
-                min_hold_ticks=max(1, round(own.min_hold_ms / per_tick_ms)),
-                max_hold_ticks=round(own.max_hold_ms / per_tick_ms) if own.max_hold_ms is not None else 0,
-            )
-            for name, own in ((n, profile.decoding.of(n)) for n in profile.controls.names)
-        }
-        return Decoding(profile.decoding.temperature, each)
+        if self._learning.take_bundle(folder):
+            policy = self._learning.policy
+            self._ticks.order(lambda loop: loop.set_policy(policy))
+            self._offer_game()
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
@@ -482,27 +419,19 @@ class Daemon:
             return Mode.WATCHING
         if self._stopped_by_safety:
             return Mode.STOPPED
-        return Mode.LEARNING if self._training is not None else Mode.IDLE
+        return Mode.LEARNING if self._learning.active else Mode.IDLE
 
     def _problems(self) -> tuple[str, ...]:
         report = self._guard.ready.report if self._guard.ready else None
         hotkeys = [f"hotkey {n}: {why}" for n, why in report.hotkey_problems.items()] if report else []
         deaf = [f"takeover can't be noticed: {report.why_deaf}"] if report and not report.hears_player else []
-        ticks, learn = self._ticks.report, self._learn_status()
+        ticks, learn = self._ticks.report, self._learning.status
         sound = ticks.audio_problem and f"sound: {ticks.audio_problem}"
-        found = [self._fault, self._guard.problem, self._settings.error, self._inputs.problem, self._bundle_problem,
+        found = [self._fault, self._guard.problem, self._settings.error, self._inputs.problem, self._learning.problem,
                  ticks.screen_problem, sound, learn.fault]  # fmt: skip
         return tuple(p for p in (*found, *hotkeys, *deaf) if p)
 
-    def _learn_status(self) -> LearnStatus:
-        return self._training.status if self._training is not None else replace(self._last_learn, state="off")
-
     def _snapshot(self) -> Status:
-        bundle: dict[str, Any] = {}
-        if self._policy is not None:
-            manifest = self._policy.bundle.manifest
-            bundle = {"folder": str(self._policy.bundle.folder), "created": manifest.created,
-                      "data": manifest.data, "held_out": manifest.held_out, "parity": manifest.parity}  # fmt: skip
         watch = self._watching.status if self._watching is not None else self.status.watch
         return Status(
             mode=self._mode(),
@@ -511,10 +440,10 @@ class Daemon:
             games=tuple(self._settings.settings.games),
             detail=self._tell(),
             watch=watch,
-            learn=self._learn_status(),
+            learn=self._learning.status,
             play=self._player.status if self._player is not None else self._last_play,
             ticks=self._ticks.report,
-            bundle=bundle,
+            bundle=self._learning.bundle(),
             last_stop=self._last_stop,
             problems=self._problems(),
             guard={"pid": self._guard.pid, "backend": self._desktop.guard_backend, "ready": not self._guard.problem},

@@ -23,11 +23,15 @@ class ControlDecoding:
         temperature: overrides the game's.
         min_hold_ticks: once pressed, held at least that long.
         max_hold_ticks: let go of for a tick after being held that long (0: no limit).
+        min_gap_ticks: ticks from one press to the next, at least (0: no limit).
+        threshold: press when the probability is at least this, instead of by chance.
     """
 
     temperature: float | None = None
     min_hold_ticks: int = 1
     max_hold_ticks: int = 0
+    min_gap_ticks: int = 0
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,18 @@ class Sampler:
         self._temperature = np.array([e.temperature or decoding.temperature for e in each], np.float32)
         self._min_hold = np.array([e.min_hold_ticks for e in each[: len(controls.buttons)]])
         self._max_hold = np.array([e.max_hold_ticks for e in each[: len(controls.buttons)]])
+        self._min_gap = np.array([e.min_gap_ticks for e in each[: len(controls.buttons)]])
+        # a threshold of -1 is below every probability and stands for "none"
+        self._threshold = np.array(
+            [-1.0 if e.threshold is None else e.threshold for e in each[: len(controls.buttons)]]
+        )
         self._held_for = np.zeros(len(controls.buttons), np.int64)
+        self._since_press = np.full(len(controls.buttons), 1 << 30)
 
     def reset(self) -> None:
         """Forget what was held."""
         self._held_for[:] = 0
+        self._since_press[:] = 1 << 30
 
     def draw(self, held: FloatArray, relative: FloatArray, axes: FloatArray) -> FloatVector:
         """One action vector.
@@ -93,9 +104,14 @@ class Sampler:
         return action
 
     def _draw_buttons(self, logits: FloatArray) -> npt.NDArray[np.bool_]:
-        wanted = self._random.random(len(logits)) < sigmoid(logits)
-        wanted |= (self._held_for > 0) & (self._held_for < self._min_hold)
+        chance = sigmoid(logits)
+        by_chance = self._random.random(len(logits)) < chance
+        wanted = np.where(self._threshold >= 0.0, chance >= self._threshold, by_chance)
+        held = self._held_for > 0
+        wanted &= held | (self._since_press >= self._min_gap)
+        wanted |= held & (self._held_for < self._min_hold)
         wanted &= ~((self._max_hold > 0) & (self._held_for >= self._max_hold))
+        self._since_press = np.where(wanted & ~held, 1, self._since_press + 1)
         self._held_for = np.where(wanted, self._held_for + 1, 0)
         return wanted
 

@@ -98,11 +98,11 @@ class AppSettings(Model):
         default=None, description="Recording device; the system's own output if left out.", examples=["game.monitor"]
     )
     lease_ms: int = Field(
-        default=150,
+        default=220,
         ge=50,
         le=250,
         description="Keys are let go when the daemon is silent for so long.",
-        examples=["150"],
+        examples=["220"],
     )
     third_party_input: Literal["player", "ignore"] = Field(
         default="player",

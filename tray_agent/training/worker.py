@@ -141,6 +141,10 @@ class TrainingWorker:
         self._outbox.put(None)
 
     def join(self, deadline_s: float) -> bool:
+        """Wait for the end; False when late."""
+        return self._worker.join(deadline_s)
+
+    def finish(self, deadline_s: float) -> bool:
         """Wait; a late trainer is killed (it loses a bundle at most). Returns whether it ended itself."""
         if self._worker.join(deadline_s):
             return True

@@ -74,6 +74,7 @@ class EnvAudio:
     """AudioSource: the game's sound; where the game runs at another speed its pitch goes with it."""
 
     def __init__(self, socket_path: Path) -> None:
+        self.problem = ""
         self._path = sound_path(socket_path)
         self._reader = SoundReader(self._path)
 
