@@ -89,7 +89,7 @@ class Observer:
 
     def resume(self) -> None:
         """After a pause: what was pressed meanwhile is forgotten, buffers do not count the pause as lost frames."""
-        self._inputs.begin_anew(self._last_t_ns)
+        self._inputs.begin_anew(self._last_t_ns or self._desktop.clock.now_ns())
         self.frames.restart_timing()
         self._last_pixels = None
 

@@ -4,13 +4,14 @@ The daemon's main thread sends `Order`s; they are obeyed between two ticks. What
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from tray_agent.capture.observer import Observation, Observer
 from tray_agent.core.clock import Clock
 from tray_agent.core.controls import FloatVector
+from tray_agent.core.media import Pixels
 from tray_agent.daemon.watcher import Watcher
 from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.play.player import Player
@@ -60,6 +61,7 @@ class TickLoop:
         self._opened = False
         self._reopen_ns = 0
         self._in_front = False
+        self._region: tuple[int, int, int, int] | None = None
         self._screen_problem = ""
         self.watcher: Watcher | None = None
         self.player: Player | None = None
@@ -99,6 +101,7 @@ class TickLoop:
             self._observer.close()
         self._observer, self._opened = observer, False
         self._pacer = Pacer(self._clock, rate_hz) if observer is not None else None
+        self._region = None
         self._screen_problem = ""
         self.report = TickReport()
 
@@ -107,7 +110,10 @@ class TickLoop:
         if in_front and not self._in_front and self._opened and self._observer is not None:
             self._observer.resume()
         self._in_front = in_front
-        if self._observer is not None and self._opened and region is not None:
+        if region is None:
+            return
+        self._region = region  # a screen that is opened later, or anew, must look there too
+        if self._observer is not None and self._opened:
             self._observer.set_region(region)
 
     def begin_watch(self, watcher: Watcher) -> None:
@@ -127,8 +133,7 @@ class TickLoop:
         """Decide from now on; the policy is warmed with the frames just seen."""
         if self.policy is not None:
             self.policy.reset()
-            recent = self._observer.frames.latest(min(_WARM_FRAMES, self._held_frames())) if self._observer else None
-            for pixels in recent[0] if recent is not None else ():
+            for pixels in self._recent_frames():
                 self.policy.see(pixels)
         self.player = player
 
@@ -183,6 +188,9 @@ class TickLoop:
         except (PlatformUnavailable, CaptureLost) as error:
             self._lose(observer, str(error))
             return
+        if self._region is not None:
+            observer.set_region(self._region)
+        observer.resume()
         self._opened, self._screen_problem = True, ""
 
     def _lose(self, observer: Observer, problem: str) -> None:
@@ -218,10 +226,11 @@ class TickLoop:
     def _act(self, seen: Observation) -> FloatVector | None:
         return self.player.on_tick(seen) if self.player is not None else None
 
-    def _held_frames(self) -> int:
-        assert self._observer is not None  # noqa: S101 - asked only with an observer
-        counts = self._observer.frames.counts()
-        return min(counts.written, self._observer.frames.capacity)
+    def _recent_frames(self) -> Iterable[Pixels]:
+        """The newest frames, oldest first; none before the first tick."""
+        frames = self._observer.frames if self._observer is not None else None
+        recent = frames.latest(min(_WARM_FRAMES, len(frames))) if frames else None
+        return recent[0] if recent is not None else ()
 
     def _publish(self, running: bool) -> None:
         if self._observer is None or self._pacer is None:
