@@ -1,1 +1,5 @@
-"""Benchmarks of the product's own promises: each module has `add_arguments` and `run` (top layer; run by the CLI)."""
+"""Benchmarks: each module is one, with `add_arguments(parser)` and `run(options)`, for `tray-agent bench NAME`.
+
+`run` returns {"bench": name, "machine": facts, "metrics": flat numbers}; progress goes to stderr. The modules named
+as benchmarks import little, because the command line imports all of them; the others are their stages and children.
+"""
