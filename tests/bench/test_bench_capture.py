@@ -18,7 +18,7 @@ def options(*arguments: str) -> argparse.Namespace:
 
 
 def test_bench_capture_measures_all_ways() -> None:
-    """Costs of all three ways are there, client and server, and the ratios are theirs."""
+    """Costs of all ways are there, client and server, and the ratios are theirs."""
     need("Xvfb")
     metrics = capture.run(options("--frames", "20"))["metrics"]
     assert metrics["frames"] == 20
@@ -26,7 +26,8 @@ def test_bench_capture_measures_all_ways() -> None:
     assert metrics["speedup_vs_mss_area"] == pytest.approx(metrics["mss_area_ms"] / metrics["capture_ms"], abs=0.02)
     assert metrics["capture_server_ms"] > 0.02
     assert metrics["memcpy_client_ms"] > 0.05
-    assert metrics["speedup_vs_mss_area"] > 1.3
+    assert metrics["speedup_vs_mss_area"] > 1.0
+    assert metrics["speedup_vs_mss_area_128x128"] > 2.0
 
 
 def test_bench_capture_on_a_given_display(flat_display: str) -> None:

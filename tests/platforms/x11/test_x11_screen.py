@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from x11_desktop import XServers, open_window, wait_until
+from Xlib import X
 from Xlib.ext import randr
 
 from tray_agent.core.clock import MonotonicClock
+from tray_agent.core.reduce import reduce
 from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.platforms.x11 import connection
 from tray_agent.platforms.x11.screen import MssGrabber, X11ScreenSource
@@ -170,4 +172,52 @@ def test_frames_outlive_later_grabs(flat_display: str) -> None:
     assert first.pixels[300, 400].tolist() == [255, 128, 0]
     source.close()
     assert count_open_files() <= open_files
+    connection.close(display)
+
+
+@pytest.mark.parametrize("rect", [(0, 0, 1920, 1080), (31, 17, 1600, 1000)])
+def test_the_servers_half_is_our_half(x_servers: XServers, rect: tuple[int, int, int, int]) -> None:
+    """What the server halves equals what `reduce` would make of the whole, to one grey level, at odd places too."""
+    name = x_servers.xvfb(1920, 1080)
+    display = connection.open_display(name)
+    root = display.screen().root
+    pen = root.create_gc()
+    for top in range(0, 1080, 24):
+        noise = np.random.default_rng(top).integers(0, 256, (24, 1920, 4), dtype=np.uint8)
+        root.put_image(pen, 0, top, 1920, 24, X.ZPixmap, 24, 0, noise.tobytes())
+    display.sync()
+    grabber = XcbShm(name)
+    grabber.start()
+    assert grabber.halves
+    whole = grabber.grab(rect)
+    assert whole is not None
+    expected = reduce(whole.copy(), (96, 72)).astype(int)
+    blocks = whole[..., :3].reshape(rect[3] // 2, 2, rect[2] // 2, 2, 3).astype(int).sum(axis=(1, 3)) / 4
+    half = grabber.grab_halved(rect)
+    assert half is not None
+    assert half.shape == (rect[3] // 2, rect[2] // 2, 4)
+    assert np.abs(half[..., :3] - blocks).max() <= 1.0
+    grabber.close()
+    source = X11ScreenSource((96, 72), name)
+    source.start()
+    source.set_region(rect)
+    assert np.abs(source.grab().pixels - expected).max() <= 1
+    source.close()
+    connection.close(display)
+
+
+def test_a_window_in_front_is_seen_through_the_server_too(x_servers: XServers) -> None:
+    """The halving way sees windows, not only the bare root, and follows a region that moves."""
+    name = x_servers.xvfb(1920, 1080)
+    display = connection.open_display(name)
+    open_window(display, rect=(0, 0, 1920, 540), colour=ORANGE)
+    open_window(display, rect=(0, 540, 1920, 540), colour=BLUE)
+    source = X11ScreenSource((20, 10), name)
+    source.start()
+    wait_until(lambda: source.grab().pixels[2, 2].tolist() == [255, 128, 0], what="the windows")
+    assert source.grab().pixels[7, 2].tolist() == [0, 0, 255]
+    for top in (0, 540, 100):
+        source.set_region((0, top, 1000, 400))
+        assert source.grab().pixels[2, 2].tolist() == ([0, 0, 255] if top == 540 else [255, 128, 0])
+    source.close()
     connection.close(display)

@@ -12,9 +12,10 @@ import numpy as np
 
 from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.media import Frame, Pixels
-from tray_agent.core.reduce import RawPixels, bands, reduce
+from tray_agent.core.reduce import RawPixels, bands, halvings, reduce
 from tray_agent.errors import CaptureLost, PlatformUnavailable
-from tray_agent.platforms.x11.xcb_shm import Rect, XcbShm
+from tray_agent.platforms.x11.xcb_halver import Rect
+from tray_agent.platforms.x11.xcb_shm import XcbShm
 
 
 class Grabber(Protocol):
@@ -141,19 +142,24 @@ class X11ScreenSource:
     def _grab(self, grabber: Grabber) -> Frame:
         region = self._region
         for _ in range(3):  # the screen may change its size between asking and grabbing
-            if region is None:
-                self._screen = grabber.size()
+            self._screen = grabber.size()
             wanted = region or (0, 0, *self._screen)
             inside = _clip(wanted, self._screen)
             pixels = None
             if inside == wanted:
-                pixels = self._in_bands(grabber, wanted)
+                pixels = self._whole(grabber, wanted)
             elif inside is not None and (part := grabber.grab(inside)) is not None:
                 pixels = reduce(_on_black(part, inside, wanted), self._frame_size)
             if pixels is not None:
                 return Frame(self._clock.now_ns(), pixels)
-            self._screen = grabber.size()
         raise CaptureLost(f"the region {region} is not on the screen, which has {self._screen} pixels")
+
+    def _whole(self, grabber: Grabber, rect: Rect) -> Pixels | None:
+        """The frame of a rectangle that is all on the screen; None when it is no longer."""
+        if isinstance(grabber, XcbShm) and grabber.halves and halvings(rect[2:], self._frame_size):
+            half = grabber.grab_halved(rect)
+            return None if half is None else reduce(half, self._frame_size)
+        return self._in_bands(grabber, rect)
 
     def _in_bands(self, grabber: Grabber, rect: Rect) -> Pixels | None:
         """Grab and reduce band by band: each is still in the cache when it is reduced."""

@@ -5,114 +5,21 @@ file that the kernel frees with its last user, so nothing is left behind by kill
 Used by one thread at a time.
 """
 
-import ctypes
-import ctypes.util
 import mmap
 import os
-from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_int16, c_uint8, c_uint16, c_uint32, c_void_p
-from typing import Any
+from ctypes import byref, c_int, c_void_p
 
 import numpy as np
 
 from tray_agent.core.reduce import RawPixels
 from tray_agent.errors import CaptureLost, PlatformUnavailable
+from tray_agent.platforms.x11.xcb import FALLBACK, Functions, Screen
+from tray_agent.platforms.x11.xcb_halver import Halver, Rect, open_halver
 
 _Z_PIXMAP = 2
 _ALL_PLANES = 0xFFFFFFFF
-_REMEDY = "Capture falls back to mss"
-Rect = tuple[int, int, int, int]
 
-
-class _Screen(Structure):
-    _fields_ = (
-        ("root", c_uint32), ("colormap", c_uint32), ("white", c_uint32), ("black", c_uint32),
-        ("masks", c_uint32), ("width", c_uint16), ("height", c_uint16), ("width_mm", c_uint16),
-        ("height_mm", c_uint16), ("min_maps", c_uint16), ("max_maps", c_uint16), ("visual", c_uint32),
-        ("backing", c_uint8), ("save_unders", c_uint8), ("depth", c_uint8), ("depths", c_uint8),
-    )  # fmt: skip
-
-
-class _ScreenIterator(Structure):
-    _fields_ = (("data", POINTER(_Screen)), ("rem", c_int), ("index", c_int))
-
-
-class _Cookie(Structure):
-    _fields_ = (("sequence", c_uint32),)
-
-
-class _Extension(Structure):
-    _fields_ = (("name", c_char_p), ("global_id", c_int))
-
-
-class _ExtensionReply(Structure):
-    _fields_ = (
-        ("response", c_uint8), ("pad", c_uint8), ("sequence", c_uint16), ("length", c_uint32), ("present", c_uint8),
-    )  # fmt: skip
-
-
-class _VersionReply(Structure):
-    _fields_ = (
-        ("response", c_uint8), ("pixmaps", c_uint8), ("sequence", c_uint16), ("length", c_uint32),
-        ("major", c_uint16), ("minor", c_uint16),
-    )  # fmt: skip
-
-
-class _GeometryReply(Structure):
-    _fields_ = (
-        ("response", c_uint8), ("depth", c_uint8), ("sequence", c_uint16), ("length", c_uint32), ("root", c_uint32),
-        ("x", c_int16), ("y", c_int16), ("width", c_uint16), ("height", c_uint16),
-    )  # fmt: skip
-
-
-_SIGNATURES: dict[str, dict[str, tuple[Any, list[Any]]]] = {
-    "xcb": {
-        "xcb_connect": (c_void_p, [c_char_p, POINTER(c_int)]),
-        "xcb_connection_has_error": (c_int, [c_void_p]),
-        "xcb_disconnect": (None, [c_void_p]),
-        "xcb_get_setup": (c_void_p, [c_void_p]),
-        "xcb_setup_roots_iterator": (_ScreenIterator, [c_void_p]),
-        "xcb_screen_next": (None, [POINTER(_ScreenIterator)]),
-        "xcb_generate_id": (c_uint32, [c_void_p]),
-        "xcb_get_extension_data": (POINTER(_ExtensionReply), [c_void_p, c_void_p]),
-        "xcb_request_check": (c_void_p, [c_void_p, _Cookie]),
-        "xcb_get_geometry": (_Cookie, [c_void_p, c_uint32]),
-        "xcb_get_geometry_reply": (POINTER(_GeometryReply), [c_void_p, _Cookie, c_void_p]),
-    },
-    "xcb-shm": {
-        "xcb_shm_query_version": (_Cookie, [c_void_p]),
-        "xcb_shm_query_version_reply": (POINTER(_VersionReply), [c_void_p, _Cookie, c_void_p]),
-        "xcb_shm_attach_fd_checked": (_Cookie, [c_void_p, c_uint32, c_int, c_uint8]),
-        "xcb_shm_detach": (_Cookie, [c_void_p, c_uint32]),
-        "xcb_shm_get_image": (
-            _Cookie,
-            [c_void_p, c_uint32, c_int16, c_int16, c_uint16, c_uint16, c_uint32, c_uint8, c_uint32, c_uint32],
-        ),
-        "xcb_shm_get_image_reply": (c_void_p, [c_void_p, _Cookie, POINTER(c_void_p)]),
-    },
-}
-
-
-class _Functions:
-    """The C functions, looked up once per connection."""
-
-    def __init__(self) -> None:
-        self.shm_id: c_void_p
-        for library, functions in _SIGNATURES.items():
-            path = ctypes.util.find_library(library)
-            if path is None:
-                raise PlatformUnavailable(f"lib{library} is not installed", _REMEDY)
-            handle = ctypes.CDLL(path)
-            for name, (result, arguments) in functions.items():
-                function = getattr(handle, name)
-                function.restype, function.argtypes = result, arguments
-                setattr(self, name, function)
-            if library == "xcb-shm":
-                self.shm_id = ctypes.addressof(_Extension.in_dll(handle, "xcb_shm_id"))  # type: ignore[assignment]
-        self.free = ctypes.CDLL(None).free
-        self.free.restype, self.free.argtypes = None, [c_void_p]
-
-    def __getattr__(self, name: str) -> Any:  # the functions set above
-        raise AttributeError(name)
+__all__ = ["Rect", "XcbShm"]
 
 
 class XcbShm:
@@ -121,6 +28,7 @@ class XcbShm:
     def __init__(self, display_name: str | None) -> None:
         self._name = display_name
         self._connection: int | None = None
+        self._halver: Halver | None = None
         self._memory: mmap.mmap | None = None
         self._segment = 0
         self._capacity = 0
@@ -131,7 +39,7 @@ class XcbShm:
         Raises:
             PlatformUnavailable: libraries, display, MIT-SHM 1.2 or 24-bit colour are missing.
         """
-        self._c = _Functions()
+        self._c = Functions()
         number = c_int(0)
         name = self._name.encode() if self._name is not None else None
         self._connection = self._c.xcb_connect(name, byref(number))
@@ -152,15 +60,16 @@ class XcbShm:
             raise PlatformUnavailable(f"The X display {where!r} has {screen.depth}-bit colour", "Set it to 24 bits")
         extension = c.xcb_get_extension_data(self._connection, c.shm_id)
         if not extension or not extension.contents.present:
-            raise PlatformUnavailable(f"The X display {where!r} lacks MIT-SHM", _REMEDY)
+            raise PlatformUnavailable(f"The X display {where!r} lacks MIT-SHM", FALLBACK)
         version = c.xcb_shm_query_version_reply(self._connection, c.xcb_shm_query_version(self._connection), None)
         found = (version.contents.major, version.contents.minor) if version else (0, 0)
         c.free(version)
         if found < (1, 2):
-            raise PlatformUnavailable(f"The X display {where!r} has MIT-SHM {found}, 1.2 is needed", _REMEDY)
+            raise PlatformUnavailable(f"The X display {where!r} has MIT-SHM {found}, 1.2 is needed", FALLBACK)
         self._reserve(screen.width * screen.height * 4)
+        self._halver = open_halver(c, self._connection or 0, self._root, int(screen.depth))
 
-    def _screen(self, number: int) -> _Screen:
+    def _screen(self, number: int) -> Screen:
         iterator = self._c.xcb_setup_roots_iterator(self._c.xcb_get_setup(self._connection))
         for _ in range(min(number, iterator.rem - 1)):
             self._c.xcb_screen_next(byref(iterator))
@@ -182,7 +91,7 @@ class XcbShm:
         self._c.free(error)
         if error:
             self._segment = 0
-            raise PlatformUnavailable("The X server refused shared memory (it may run on another machine)", _REMEDY)
+            raise PlatformUnavailable("The X server refused shared memory (it may run on another machine)", FALLBACK)
         self._capacity = size
 
     def size(self) -> tuple[int, int]:
@@ -195,6 +104,22 @@ class XcbShm:
         c.free(reply)
         return found
 
+    @property
+    def halves(self) -> bool:
+        """Whether `grab_halved` works on this server."""
+        return self._halver is not None
+
+    def grab_halved(self, rect: Rect) -> RawPixels | None:
+        """As `grab`, but averaged over every 2 x 2 pixels by the server: shape (height / 2, width / 2, 4).
+
+        Raises:
+            CaptureLost: the display has gone.
+        """
+        if self._halver is None:
+            return None
+        half = self._halver.draw(rect)
+        return self._grab(half, (0, 0, rect[2] // 2, rect[3] // 2))
+
     def grab(self, rect: Rect) -> RawPixels | None:
         """The picture in `rect` (left, top, width, height), BGRX, shape (height, width, 4).
 
@@ -206,12 +131,15 @@ class XcbShm:
         Raises:
             CaptureLost: the display has gone.
         """
+        return self._grab(self._root, rect)
+
+    def _grab(self, drawable: int, rect: Rect) -> RawPixels | None:
         left, top, width, height = rect
         if width * height * 4 > self._capacity:
             self._reserve(width * height * 4)
         c = self._c
         cookie = c.xcb_shm_get_image(
-            self._connection, self._root, left, top, width, height, _ALL_PLANES, _Z_PIXMAP, self._segment, 0
+            self._connection, drawable, left, top, width, height, _ALL_PLANES, _Z_PIXMAP, self._segment, 0
         )
         error = c_void_p(None)
         reply = c.xcb_shm_get_image_reply(self._connection, cookie, byref(error))
@@ -238,3 +166,4 @@ class XcbShm:
             self._release_memory()
             self._c.xcb_disconnect(self._connection)
         self._connection = None
+        self._halver = None
