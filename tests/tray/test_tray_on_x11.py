@@ -380,3 +380,19 @@ def test_status_notifier_host_is_preferred(desk: Desk, gtk: None) -> None:
     finally:
         stop(watcher)  # type: ignore[arg-type]  # it speaks text, stop() does not care
         watcher.stdout.close()
+
+
+def test_the_real_daemon_brings_its_icon(desk: Desk, gtk: None) -> None:
+    """`tray-agent run` shows the icon; Quit in its menu ends the daemon, and the icon goes with it."""
+    desk.start_host()
+    home = desk.folder / "own"
+    env = desk.environment | {"TRAY_AGENT_HOME": str(home)}
+    with subprocess.Popen([sys.executable, "-m", "tray_agent", "run"], env=env, stderr=-3, stdin=-3) as daemon:
+        try:
+            desk.open_menu(desk.wait_icon(TrayState.IDLE))
+            desk.player.tap("ArrowUp")
+            desk.player.tap("Enter")
+            assert daemon.wait(15) == 0
+            wait_until(lambda: desk.place_of(TrayState.IDLE) is None, 5, "the icon to go")
+        finally:
+            stop(daemon)
