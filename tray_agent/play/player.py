@@ -94,6 +94,9 @@ class Player:
         except ValueError as error:
             self.stop(f"unsure: {error}")
             return None
+        except Exception as error:  # noqa: BLE001 - whatever the runtime raises, keys must not stay down
+            self.stop(f"the policy failed: {type(error).__name__}: {error}")
+            return None
         self._seq += 1
         sent = self._hands.act(self._epoch, self._seq, command, start_ns)
         self._count(self._clock.now_ns() - start_ns, sent)

@@ -5,13 +5,18 @@ A bundle is written under a temporary name and renamed, so that a reader sees al
 is replaced atomically afterwards. A kill -9 at any line leaves the previous bundle in use.
 """
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import BundleError
@@ -23,6 +28,10 @@ MANIFEST_NAME = "manifest.json"
 CURRENT_NAME = "current.json"
 KEEP_BUNDLES = 5
 MAX_ONNX_BYTES = 512 << 20
+_TEMPORARY = ".tmp"
+_SWEEP_FILES_S = 3600.0
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading JSON of another shape than expected raises."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +96,13 @@ def write_bundle(models: Path, manifest: Manifest, onnx: bytes, run: str) -> Pat
         BundleError: it could not be written (disk full, no right to write); the current bundle stays.
     """
     game_folder = models / manifest.game
-    temporary = game_folder / f".{run}.{os.getpid()}.tmp"
+    temporary = game_folder / f".{run}.{os.getpid()}{_TEMPORARY}"
     target = game_folder / run
     manifest = replace(manifest, onnx_sha256=hashlib.sha256(onnx).hexdigest())
     try:
-        temporary.mkdir(parents=True, mode=0o700)
+        game_folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        _sweep(game_folder)
+        temporary.mkdir(mode=0o700)
         write_atomic(temporary / ONNX_NAME, onnx)
         write_atomic(temporary / MANIFEST_NAME, json.dumps(manifest.to_json(), indent=1))
         temporary.replace(target)
@@ -99,16 +110,28 @@ def write_bundle(models: Path, manifest: Manifest, onnx: bytes, run: str) -> Pat
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise BundleError(
-            f"could not store the new bundle in {game_folder}: {error}. The previous one stays in use; free some space"
+            f"could not store the new bundle in {game_folder}: {error}. The previous one stays in use; "
+            "free some space there, and see that the folder may be written to"
         ) from error
     _prune(game_folder, keep=run)
     return target
 
 
+def _sweep(game_folder: Path) -> None:
+    """Delete what writers that were killed left behind."""
+    for left in game_folder.glob(f".*{_TEMPORARY}"):
+        pid = left.name.removesuffix(_TEMPORARY).rpartition(".")[2]
+        if left.is_dir() and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+        elif left.is_file() and time.time() - left.stat().st_mtime > _SWEEP_FILES_S:
+            left.unlink(missing_ok=True)
+
+
 def _prune(game_folder: Path, keep: str) -> None:
-    runs = sorted(p for p in game_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for old in [p for p in runs if p.name != keep][: -(KEEP_BUNDLES - 1)]:
-        shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the new bundle is in use already: old ones may wait
+        runs = sorted(p for p in game_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+        for old in [p for p in runs if p.name != keep][: -(KEEP_BUNDLES - 1)]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def current_folder(models: Path, game: str) -> Path | None:
@@ -123,9 +146,9 @@ def current_folder(models: Path, game: str) -> Path | None:
     try:
         run = json.loads(pointer.read_text())["run"]
         folder = models / game / Path(str(run)).name
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (*_DAMAGE, OSError) as error:
         raise BundleError(f"{pointer} is damaged ({error}). Delete it and watch a little to learn a new one") from error
-    if not folder.is_dir():
+    if folder.name in {"", ".."} or not folder.is_dir():
         raise BundleError(f"{pointer} names {folder.name}, which is missing. Delete the file and watch again")
     return folder
 
@@ -146,7 +169,7 @@ def load_bundle(folder: Path, spec: PolicySpec | None = None) -> Bundle:
         manifest = _parse_manifest(data)
     except OSError as error:
         raise BundleError(f"bundle {folder} is incomplete: {error}. Watch again to learn a new one") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise BundleError(f"{folder / MANIFEST_NAME} is damaged: {error}. Watch again to learn a new one") from error
     if hashlib.sha256(onnx).hexdigest() != manifest.onnx_sha256:
         raise BundleError(f"{folder / ONNX_NAME} is damaged (its digest differs from the manifest's). Watch again")
@@ -166,10 +189,20 @@ def _parse_manifest(data: dict[str, Any]) -> Manifest:
         raise ValueError(f"format {data.get('format')!r}, this version reads {FORMAT}")
     fields = {k: v for k, v in data.items() if k in Manifest.__dataclass_fields__}
     fields["spec"] = PolicySpec.from_json(data["spec"])
-    fields["vector"] = tuple(float(v) for v in data["vector"])
-    fields["relative_bins"] = {k: tuple(v) for k, v in data["relative_bins"].items()}
-    fields["axis_bins"] = tuple(data["axis_bins"])
-    return Manifest(**fields)
+    fields["vector"] = _numbers(data["vector"])
+    fields["relative_bins"] = {k: _numbers(v) for k, v in data["relative_bins"].items()}
+    fields["axis_bins"] = _numbers(data["axis_bins"])
+    manifest = Manifest(**fields)
+    if len(manifest.vector) != manifest.spec.vector_size:
+        raise ValueError(f"the game vector has {len(manifest.vector)} numbers, not {manifest.spec.vector_size}")
+    return manifest
+
+
+def _numbers(raw: Any) -> tuple[float, ...]:
+    numbers = tuple(float(v) for v in raw)
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{raw} holds numbers that are not finite")
+    return numbers
 
 
 def _check_fit(manifest: Manifest, spec: PolicySpec, folder: Path) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tray_agent.core.controls import Controls, FloatVector
 
 FloatArray = npt.NDArray[np.float32]
+_TRIGGERS = frozenset({"PadLT", "PadRT"})  # 0..1 where other axes are -1..1
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Decoding:
     per_control: Mapping[str, ControlDecoding] = field(default_factory=dict)
 
 
+_COLDEST = 1e-3  # as good as "the most likely", and nothing overflows
+_LONG_AGO = 1 << 30
+
+
 def sigmoid(x: FloatArray) -> FloatArray:
     """Logistic function, safe for large |x|."""
     return np.float32(1.0) / (np.float32(1.0) + np.exp(-np.clip(x, -30.0, 30.0), dtype=np.float32))
@@ -68,7 +73,9 @@ class Sampler:
         self._axis_bins = np.asarray(axis_bins, np.float32)
         self._random = np.random.default_rng(seed)
         each = [decoding.per_control.get(n, ControlDecoding()) for n in controls.names]
-        self._temperature = np.array([e.temperature or decoding.temperature for e in each], np.float32)
+        given = [decoding.temperature if e.temperature is None else e.temperature for e in each]
+        self._temperature = np.maximum(given, _COLDEST)  # float64, so that no logit overflows
+        self._lowest = [0.0 if n in _TRIGGERS else -1.0 for n in controls.axes]
         self._min_hold = np.array([e.min_hold_ticks for e in each[: len(controls.buttons)]])
         self._max_hold = np.array([e.max_hold_ticks for e in each[: len(controls.buttons)]])
         self._min_gap = np.array([e.min_gap_ticks for e in each[: len(controls.buttons)]])
@@ -77,12 +84,17 @@ class Sampler:
             [-1.0 if e.threshold is None else e.threshold for e in each[: len(controls.buttons)]]
         )
         self._held_for = np.zeros(len(controls.buttons), np.int64)
-        self._since_press = np.full(len(controls.buttons), 1 << 30)
+        self._since_press = np.full(len(controls.buttons), _LONG_AGO)
 
     def reset(self) -> None:
         """Forget what was held."""
         self._held_for[:] = 0
-        self._since_press[:] = 1 << 30
+        self._since_press[:] = _LONG_AGO
+
+    def inherit(self, other: "Sampler") -> None:
+        """Go on where another sampler of the same controls is: what it holds counts as held."""
+        self._held_for[:] = other._held_for
+        self._since_press[:] = other._since_press
 
     def draw(self, held: FloatArray, relative: FloatArray, axes: FloatArray) -> FloatVector:
         """One action vector.
@@ -94,19 +106,19 @@ class Sampler:
         """
         b, r = len(self._controls.buttons), len(self._controls.relative)
         action = self._controls.neutral()
-        action[:b] = self._draw_buttons(held / self._temperature[:b])
+        action[:b] = self._draw_buttons(held)
         for i, bins in enumerate(self._relative_bins):
             action[b + i] = bins[self._choose(relative[i] / self._temperature[b + i])]
         for i in range(len(self._controls.axes)):
             # the mean, not a draw: sticks are positions, and jumping between modes shakes the picture
             weights = _softmax(axes[i] / self._temperature[b + r + i])
-            action[b + r + i] = float(weights @ self._axis_bins)
+            action[b + r + i] = min(1.0, max(self._lowest[i], float(weights @ self._axis_bins)))
         return action
 
     def _draw_buttons(self, logits: FloatArray) -> npt.NDArray[np.bool_]:
-        chance = sigmoid(logits)
+        chance = sigmoid((logits / self._temperature[: len(logits)]).clip(-30.0, 30.0).astype(np.float32))
         by_chance = self._random.random(len(logits)) < chance
-        wanted = np.where(self._threshold >= 0.0, chance >= self._threshold, by_chance)
+        wanted = np.where(self._threshold >= 0.0, sigmoid(logits) >= self._threshold, by_chance)
         held = self._held_for > 0
         wanted &= held | (self._since_press >= self._min_gap)
         wanted |= held & (self._held_for < self._min_hold)
@@ -115,11 +127,11 @@ class Sampler:
         self._held_for = np.where(wanted, self._held_for + 1, 0)
         return wanted
 
-    def _choose(self, logits: FloatArray) -> int:
+    def _choose(self, logits: npt.NDArray[np.float64]) -> int:
         return int(self._random.choice(len(logits), p=_softmax(logits)))
 
 
-def _softmax(logits: FloatArray) -> npt.NDArray[np.float64]:
-    weights = np.exp((logits - logits.max()).astype(np.float64))
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    weights = np.exp(logits - logits.max())
     normalised: npt.NDArray[np.float64] = weights / weights.sum()
     return normalised

@@ -43,9 +43,29 @@ class OnnxPolicy:
         self.bundle = bundle
         manifest = bundle.manifest
         self._spec = manifest.spec
-        self._sampler = Sampler(self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed)
         self._vector = np.asarray(manifest.vector, np.float32)[None]
         self._frames: deque[Pixels] = deque(maxlen=self._spec.frames)
+        self._try_out()
+        self._sampler = Sampler(self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed)
+
+    def _try_out(self) -> None:
+        """Run once: a graph of other shapes is found before a game depends on it, and the first tick is not slow."""
+        s, folder = self._spec, self.bundle.folder
+        self.see(np.zeros((s.frame_height, s.frame_width, 3), np.uint8))
+        try:
+            shapes = tuple(o.shape for o in self.outputs(np.zeros(s.audio_shape, np.float32)))
+        except Exception as error:  # as above
+            raise BundleError(f"bundle {folder}: the graph does not take this game's input: {error}") from error
+        self._frames.clear()
+        bins = {len(self.bundle.manifest.relative_bins.get(name, ())) for name in s.controls.relative}
+        axes = len(self.bundle.manifest.axis_bins)
+        sizes = (len(s.controls.buttons), len(s.controls.relative), len(s.controls.axes))
+        if (
+            [shape[:1] for shape in shapes] != [(size,) for size in sizes]
+            or (sizes[1] and bins != {shapes[1][-1]})
+            or (sizes[2] and axes != shapes[2][-1])
+        ):
+            raise BundleError(f"bundle {folder}: the graph's outputs {shapes} do not fit its manifest. Watch again")
 
     @property
     def controls(self) -> Controls:
@@ -53,8 +73,9 @@ class OnnxPolicy:
         return self._spec.controls
 
     def inherit(self, other: "OnnxPolicy") -> None:
-        """Take over the frames another policy of the same spec has seen."""
+        """Go on where another policy of the same spec is: the frames it has seen, the keys it holds."""
         self._frames.extend(other._frames)
+        self._sampler.inherit(other._sampler)
 
     def reset(self) -> None:
         """Forget the frames seen and the keys held."""
@@ -81,9 +102,12 @@ class OnnxPolicy:
             raise ValueError("the policy's output is not finite")
         return self._sampler.draw(held, relative, axes)
 
+    def stack(self) -> Pixels:
+        """The frames it decides on, oldest first, shape (frames, H, W, 3); too few seen: the first one is repeated."""
+        return np.stack([self._frames[0]] * (self._spec.frames - len(self._frames)) + list(self._frames))
+
     def outputs(self, audio: AudioFeatures) -> tuple[npt.NDArray[np.float32], ...]:
         """Raw outputs for the frames seen so far, without batch axis."""
-        stack = [self._frames[0]] * (self._spec.frames - len(self._frames)) + list(self._frames)
-        feed = {"frames": np.stack(stack)[None], "audio": audio[None].astype(np.float32), "vector": self._vector}
+        feed = {"frames": self.stack()[None], "audio": audio[None].astype(np.float32), "vector": self._vector}
         results = self._session.run(None, {k: v for k, v in feed.items() if k in self._inputs})
         return tuple(r[0] for r in results)
