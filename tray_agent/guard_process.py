@@ -23,6 +23,7 @@ from tray_agent.guard import protocol
 from tray_agent.guard.channel import PipeChannel
 from tray_agent.guard.loop import GuardLoop
 from tray_agent.guard.protocol import Hello, ProtocolError
+from tray_agent.runtime import pipes
 
 EXIT_OK, EXIT_FAULT, EXIT_USAGE, EXIT_UNAVAILABLE = 0, 1, 2, 3
 _CLASSES = {
@@ -95,12 +96,8 @@ def _release(hello: Hello) -> int:
 
 
 def _guard(hello: Hello) -> int:
-    wake_read, wake_write = os.pipe()
-    os.set_blocking(wake_read, False) if hasattr(os, "set_blocking") and os.name == "posix" else None
-    channel = PipeChannel(sys.stdin.fileno(), sys.stdout.fileno(), wake_read)
-    pending_stop: list[str] = []
-    stop = _Stop(pending_stop)
-    _on_signals(stop, wake_write)
+    stop = _Stop()
+    channel = PipeChannel(sys.stdin.fileno(), sys.stdout.fileno(), _on_signals(stop))
     try:
         channel.start()
         backend = make_backend(hello.backend, hello.options)
@@ -143,8 +140,8 @@ def _fail(channel: PipeChannel, error: Exception) -> int:
 class _Stop:
     """What signals ask for, kept until the loop is there to be told."""
 
-    def __init__(self, reasons: list[str]) -> None:
-        self._reasons = reasons
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
         self._loop: GuardLoop | None = None
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
@@ -158,18 +155,24 @@ class _Stop:
             loop.request_stop(self._reasons[0])
 
 
-def _on_signals(stop: _Stop, wake_write: int) -> None:
-    if hasattr(os, "set_blocking") and os.name == "posix":
-        os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+def _on_signals(stop: _Stop) -> int | None:
+    """Have signals end the guard; a descriptor they write to, None on Windows, whose backend never sleeps long."""
     for name in _SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), stop)
+    if os.name != "posix":
+        return None
+    wake_read, wake_write = os.pipe()
+    pipes.never_block_reading(wake_read)
+    pipes.never_block_writing(wake_write)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    return wake_read
 
 
 def _prefer_this_process() -> None:
-    with contextlib.suppress(OSError, AttributeError):  # raising priority needs a right most users lack
-        os.nice(-5)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # raising priority needs a right most users lack
+            os.nice(-5)
     gc.collect()
     gc.freeze()  # what lives now lives to the end: later collections need not walk it
 

@@ -1,15 +1,18 @@
 """The guard's end of its pipes to the daemon (standard library only). Runs in the guard's single thread.
 
-Nothing here ever blocks: a daemon that stopped reading must not keep the guard from letting go.
+Nothing here ever blocks: a daemon that stopped reading must not keep the guard from letting go. (On Windows a read
+would: there the backend looks into the pipe first, and `read` is only called when something is in it.)
 """
 
 import contextlib
 import os
 import select
+import sys
 from collections import deque
 from typing import Protocol
 
 from tray_agent.guard.protocol import MAX_LINE_BYTES, Dropped, GuardEvent, encode_event
+from tray_agent.runtime import pipes
 
 _LINES_AT_ONCE = 64
 _MOST_UNSENT = 256
@@ -49,12 +52,13 @@ class PipeChannel:
     """Lines in from one descriptor, events out to another.
 
     Args:
-        wake_fd: a descriptor that ends the backend's wait as well (signals write to it); None for none.
+        wake_fd: a descriptor that ends the backend's wait as well (signals write to it); None for none. It must not
+            block when read, so there is none on Windows.
     """
 
     def __init__(self, in_fd: int, out_fd: int, wake_fd: int | None = None) -> None:
         self._in, self._out, self._wake = in_fd, out_fd, wake_fd
-        self._epoll: select.epoll | None = None
+        self._wait_fd = -1
         self._buffer = bytearray()
         self._lines: deque[bytes] = deque()
         self._unsent: deque[bytes] = deque()
@@ -65,19 +69,19 @@ class PipeChannel:
         """Make both ends non-blocking where the system can.
 
         Raises:
-            OSError: the input is nothing that can be waited for.
+            OSError: the input is nothing that can be waited for, or the output no pipe.
         """
-        if hasattr(os, "set_blocking") and os.name == "posix":
-            os.set_blocking(self._in, False)
-            os.set_blocking(self._out, False)
-        if hasattr(select, "epoll"):
+        pipes.never_block_reading(self._in)
+        pipes.never_block_writing(self._out)
+        if sys.platform == "linux":
             self._epoll = select.epoll()
             for fd in (self._in, self._wake):
                 if fd is not None:
                     self._epoll.register(fd, select.EPOLLIN)
+            self._wait_fd = self._epoll.fileno()
 
     def fileno(self) -> int:
-        return self._in if self._epoll is None else self._epoll.fileno()
+        return self._in if self._wait_fd < 0 else self._wait_fd
 
     @property
     def pending(self) -> bool:
@@ -123,19 +127,17 @@ class PipeChannel:
         """Send what waits, as far as the pipe takes it."""
         while self._unsent:
             try:
-                sent = os.write(self._out, self._unsent[0])
-            except BlockingIOError:
-                return
+                sent = pipes.write_some(self._out, self._unsent[0])
             except OSError:
                 self._unsent.clear()  # nobody reads any more; the end of the input will say so too
                 return
-            if sent == len(self._unsent[0]):
-                self._unsent.popleft()
-            else:
+            if sent < len(self._unsent[0]):
                 self._unsent[0] = self._unsent[0][sent:]
+                return
+            self._unsent.popleft()
 
     def close(self) -> None:
         """Stop waiting; the descriptors stay with whoever opened them."""
-        if self._epoll is not None:
+        if sys.platform == "linux" and self._wait_fd >= 0:
             self._epoll.close()
-            self._epoll = None
+            self._wait_fd = -1

@@ -17,10 +17,12 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import IO
 
+from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import Command
 from tray_agent.errors import GuardLost, PlatformUnavailable
 from tray_agent.guard import protocol
 from tray_agent.guard.protocol import Act, Failed, Game, GuardEvent, Hello, Lost, Op, Pong, Ready
+from tray_agent.runtime import pipes
 
 PING_S = 0.1
 SILENT_S = 0.4
@@ -44,6 +46,7 @@ class GuardClient:
         self._stderr = stderr
         self._process: subprocess.Popen[bytes] | None = None
         self._events: SimpleQueue[GuardEvent] = SimpleQueue()
+        self._clock: Clock = MonotonicClock()  # the guard's, which judges the age of what we send
         self._lock = threading.Lock()
         self._unsent = bytearray()
         self._threads: list[threading.Thread] = []
@@ -72,8 +75,7 @@ class GuardClient:
             creationflags=_NO_CONSOLE,
             start_new_session=True,  # Ctrl+C and Ctrl+Z in a terminal are the daemon's to handle
         )
-        if os.name == "posix":
-            os.set_blocking(self._stdin_fd(), False)
+        pipes.never_block_writing(self._stdin_fd())
         self._spawn_thread("guard-receiver", self._receive)
         return self._wait_until_ready(timeout_s)
 
@@ -152,15 +154,15 @@ class GuardClient:
 
     def ask_permit(self) -> None:
         """A person just asked for play through tray, window or command line. Answer: Armed or Refused."""
-        self.send(protocol.PermitRequest(time.monotonic_ns()))
+        self.send(protocol.PermitRequest(self._clock.now_ns()))
 
     def act(self, epoch: int, seq: int, command: Command, t_ns: int | None = None) -> bool:
         """Press exactly this now; renews the lease. False when it could not be handed over.
 
         Args:
-            t_ns: when it was decided (monotonic ns); None: now.
+            t_ns: when it was decided, on `MonotonicClock`; None: now.
         """
-        return self.send(Act(epoch, seq, time.monotonic_ns() if t_ns is None else t_ns, command))
+        return self.send(Act(epoch, seq, self._clock.now_ns() if t_ns is None else t_ns, command))
 
     def revoke(self, reason: str) -> None:
         """Stop playing and let go of everything."""
@@ -177,11 +179,8 @@ class GuardClient:
 
     def _flush(self) -> bool:
         try:
-            while self._unsent:
-                sent = os.write(self._stdin_fd(), self._unsent)
-                del self._unsent[:sent]
-        except BlockingIOError:
-            return True  # the watchdog's next ping sends the rest
+            while self._unsent and (sent := pipes.write_some(self._stdin_fd(), self._unsent)):
+                del self._unsent[:sent]  # what is left now, the watchdog's next ping sends
         except (OSError, ValueError):
             self._unsent.clear()  # the receiver notices the death and deals with it
             return False
@@ -253,7 +252,7 @@ class GuardClient:
                 return
             if self._lock.acquire(timeout=SILENT_S):
                 self._lock.release()
-                self.send(protocol.Ping(time.monotonic_ns()))
+                self.send(protocol.Ping(self._clock.now_ns()))
             else:
                 self._kill("it does not read what we send")
                 return

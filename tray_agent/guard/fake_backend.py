@@ -5,7 +5,6 @@ other end of that local socket plays the platform, sends what the player does an
 """
 
 import contextlib
-import select
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import Command, InputEvent, WindowInfo
 from tray_agent.core.guard_port import BackendReport, Heard
 from tray_agent.errors import PlatformUnavailable
+from tray_agent.runtime import pipes
 from tray_agent.runtime.local_socket import Connection, connect
 
 
@@ -68,8 +68,7 @@ class FakeBackend:
 
     def _wait_for_real(self, connection: Connection, command_fd: int, timeout_s: float) -> Heard:
         timeout_s = 0.0 if connection.has_buffered() else timeout_s
-        ready = select.select([connection.fileno(), command_fd], [], [], timeout_s)[0]
-        commands_ready = command_fd in ready
+        _, commands_ready = pipes.wait_readable(connection.fileno(), command_fd, timeout_s)
         try:
             message = connection.receive(0.0)
         except ConnectionError as error:

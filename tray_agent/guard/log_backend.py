@@ -7,13 +7,13 @@ press. Runs in the guard's thread.
 import contextlib
 import json
 import os
-import select
-import time
 from pathlib import Path
 
+from tray_agent.core.clock import MonotonicClock
 from tray_agent.core.events import Command, WindowInfo
 from tray_agent.core.guard_port import BackendReport, GuardBackend, Heard
 from tray_agent.errors import PlatformUnavailable
+from tray_agent.runtime import pipes
 
 
 class LogBackend:
@@ -46,7 +46,7 @@ class LogBackend:
     def wait(self, command_fd: int, timeout_s: float) -> Heard:
         if self._hearing is not None:
             return self._hearing.wait(command_fd, timeout_s)
-        return Heard(commands_ready=bool(select.select([command_fd], [], [], timeout_s)[0]))
+        return Heard(commands_ready=pipes.wait_readable(None, command_fd, timeout_s)[1])
 
     def active(self) -> WindowInfo | None:
         return None if self._hearing is None else self._hearing.active()
@@ -59,7 +59,7 @@ class LogBackend:
         if self._fd is None:
             raise OSError("the command log is closed")
         line = {
-            "t_ns": time.monotonic_ns(),
+            "t_ns": MonotonicClock().now_ns(),
             "held": sorted(command.held),
             "relative": dict(command.relative),
             "axes": dict(command.axes),

@@ -4,6 +4,7 @@ Whatever ends play, the order is the same: permit revoked, everything released, 
 is looked at before what the daemon asks.
 """
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -37,9 +38,9 @@ _REPORT_DROPS_NS = 500_000_000
 
 def asleep_ns() -> int:
     """How long this machine has slept since it started, ns; 0 where the system does not tell."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):
-        return 0
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    if sys.platform == "linux" and hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return 0
 
 
 class GuardLoop:

@@ -1,13 +1,13 @@
 """The guard's hands and ears in a packaged game's process (standard library only; used by the guard's one thread)."""
 
 import contextlib
-import select
 from pathlib import Path
 
 from tray_agent.core.events import Command, InputEvent, WindowInfo
 from tray_agent.core.guard_port import BackendReport, Heard
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.env.messages import from_command, hello, to_event, to_window
+from tray_agent.runtime import pipes
 from tray_agent.runtime.local_socket import Connection
 
 _HELLO_S = 5.0
@@ -45,9 +45,9 @@ class EnvGuardBackend:
             return Heard(lost=self._lost or "not connected to the game")
         if connection.has_buffered():
             timeout_s = 0.0
-        readable = select.select([connection.fileno(), command_fd], [], [], timeout_s)[0]
+        _, commands_ready = pipes.wait_readable(connection.fileno(), command_fd, timeout_s)
         events, focus_changed = self._drain(connection)
-        return Heard(tuple(events), focus_changed, self._lost, command_fd in readable)
+        return Heard(tuple(events), focus_changed, self._lost, commands_ready)
 
     def _drain(self, connection: Connection) -> tuple[list[InputEvent], bool]:
         events: list[InputEvent] = []
