@@ -160,11 +160,15 @@ def run_daemon(options: RunOptions) -> None:
     Raises:
         AlreadyRunning: another one of this user runs.
         SettingsError: the configuration has mistakes.
+        UnknownGame: it has no game of that name.
         PlatformUnavailable: this machine has no desktop it can use.
     """
     with _single_instance():
         settings = SettingsWatcher(Files.standard())
-        app = settings.start().app
+        started = settings.start()
+        if options.game:
+            started.game(options.game)
+        app = started.app
         _log_to_file()
         desktop = _desktop_of(options, app)
         daemon = Daemon(desktop, settings, folders(app), options.game)

@@ -81,7 +81,7 @@ def give_policy(
     """Store a bundle in a daemon's home as if it had been learned; its folder."""
     spec = spec or profile.spec()
     manifest = Manifest(
-        profile.name, spec, tuple(profile.vector8), {n: (0.0,) for n in spec.controls.relative}, (0.0,), "constant"
+        profile.name, spec, tuple(profile.vector8), dict.fromkeys(spec.controls.relative, (0.0,)), (0.0,), "constant"
     )
     return write_bundle(home / "data" / "models", manifest, make_onnx(spec, held, broken), "prepared")
 
@@ -191,7 +191,9 @@ class DaemonProcess:
             )
         return self
 
-    def ready(self, check: Callable[[Status], Any] = lambda s: s["game_in_front"] and s["guard"].get("ready")) -> Status:
+    def ready(
+        self, check: Callable[[Status], Any] = lambda s: s["game_in_front"] and s["guard"].get("ready")
+    ) -> Status:
         """Wait until it answers and has a guard and a game; its status."""
         return self.wait_for(check, "the daemon to be ready")
 
@@ -372,4 +374,3 @@ def assert_readable(session: SessionReader, at_least: int) -> None:
     assert session.frames(0, len(session)).shape[0] == len(session)
     assert session.ticks is not None
     assert any(event.control == "ArrowLeft" for event in session.events)
-

@@ -108,8 +108,9 @@ class Daemon:
         self._window.start()
         self._inputs.start()
         self._ticks.start()
-        self._control.start()
         self._look_around()
+        self.status = self._snapshot()  # whoever asks first is told the truth
+        self._control.start()
 
     def run(self) -> None:
         """The main loop; returns after "quit" or `request_quit()`."""
@@ -323,6 +324,8 @@ class Daemon:
         change = self._settings.poll()
         if change is not None and change.error:
             _log.warning("settings not taken:\n%s", change.error)
+        elif change is not None and change.app:
+            self._guard.replace(change.settings.app.hotkeys.as_dict(), change.settings.app.lease_ms)
         window = self._window.active()
         profile = self._choose(window)
         if profile != self._profile:

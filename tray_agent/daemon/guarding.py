@@ -12,6 +12,7 @@ from tray_agent.guard.protocol import Game, GuardEvent, Hello, Lost, Ready
 
 _log = logging.getLogger(__name__)
 _RETRY_S = 2.0
+_END_S = 2.0
 
 
 class Guarding:
@@ -24,6 +25,7 @@ class Guarding:
         self._client: GuardClient | None = None
         self._game: Game | None = None
         self._retry_at = 0.0
+        self._unheard: list[GuardEvent] = []
         self.ready: Ready | None = None
         self.problem = ""
         """Why nothing can be pressed, "" while all is well."""
@@ -49,13 +51,26 @@ class Guarding:
         if self._game is not None:
             client.set_game(self._game)
 
+    def replace(self, hotkeys: Mapping[str, tuple[str, ...]], lease_ms: int) -> None:
+        """Hear these hotkeys from now on, by another guard; play ends. Takes a moment."""
+        if (dict(hotkeys), lease_ms) == (self._hotkeys, self._lease_ms):
+            return
+        self._hotkeys, self._lease_ms = dict(hotkeys), lease_ms
+        client, self._client = self._client, None
+        if client is not None:
+            client.request_stop()
+            client.join(_END_S)
+            self._unheard += client.poll()
+        self.start()
+
     def poll(self) -> list[GuardEvent]:
         """What the guard reported, never waiting; a lost guard is replaced."""
+        unheard, self._unheard = self._unheard, []
         if self._client is None:
             if time.monotonic() >= self._retry_at:
                 self.start()
-            return []
-        events = self._client.poll()
+            return unheard
+        events = unheard + self._client.poll()
         for event in events:
             if isinstance(event, Lost):
                 _log.error("%s", event.reason)

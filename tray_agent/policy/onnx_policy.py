@@ -36,7 +36,9 @@ class OnnxPolicy:
         try:
             self._session = ort.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a dozen unrelated classes for a bad file
-            raise BundleError(f"bundle {bundle.folder} holds no usable ONNX graph: {error}") from error
+            raise BundleError(
+                f"bundle {bundle.folder} holds no usable ONNX graph: {error}. Watch again to learn a new one"
+            ) from error
         if tuple(o.name for o in self._session.get_outputs()) != OUTPUTS:
             raise BundleError(f"bundle {bundle.folder}: the graph's outputs are not {OUTPUTS}")
         self._inputs = {i.name for i in self._session.get_inputs()}

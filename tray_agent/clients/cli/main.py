@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from typing import Any
 
@@ -35,14 +36,28 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb; the exit code. Errors go to stderr as one message, never a traceback."""
-    args = build_parser().parse_args(arguments)
+    try:
+        return _run(arguments)
+    except BrokenPipeError:
+        # whoever read our output (`| head -1`) has enough; the interpreter's own flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        args = build_parser().parse_args(arguments)
+    finally:
+        sys.stdout.flush()  # --help and --version
     level = logging.INFO if args.verbose else logging.WARNING
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
     except TrayAgentError as error:
         print(f"tray-agent {args.verb}: {error}", file=sys.stderr)
         return exit_code(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
+    return code
