@@ -24,10 +24,6 @@ def test_bench_capture_measures_all_ways() -> None:
     assert metrics["frames"] == 20
     assert metrics["capture_vs_memcpy"] == pytest.approx(metrics["capture_ms"] / metrics["memcpy_ms"], abs=0.02)
     assert metrics["speedup_vs_mss_area"] == pytest.approx(metrics["mss_area_ms"] / metrics["capture_ms"], abs=0.02)
-    assert metrics["capture_server_ms"] > 0.02
-    assert metrics["memcpy_client_ms"] > 0.05
-    assert metrics["speedup_vs_mss_area"] > 1.0
-    assert metrics["speedup_vs_mss_area_128x128"] > 2.0
 
 
 def test_bench_capture_on_a_given_display(flat_display: str) -> None:

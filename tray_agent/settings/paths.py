@@ -5,6 +5,7 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -38,7 +39,10 @@ def cache_folder() -> Path:
 
 def runtime_folder() -> Path:
     """Sockets and lock files; keep names in it short, socket paths are limited to about 100 bytes."""
-    return _private(_below_home("run") or platformdirs.user_runtime_path(APP, appauthor=False))
+    home = _below_home("run")
+    if home is None and sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
+        home = state_folder() / "run"  # no session of its own (ssh, cron): rather ours than a folder in /tmp
+    return _private(home or platformdirs.user_runtime_path(APP, appauthor=False))
 
 
 def user_games() -> Path:
