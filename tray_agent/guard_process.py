@@ -30,6 +30,7 @@ _CLASSES = {
     "x11": ("tray_agent.platforms.x11.guard_backend", "X11GuardBackend"),
     "env": ("tray_agent.platforms.env.guard_backend", "EnvGuardBackend"),
     "win32": ("tray_agent.platforms.win32.guard_backend", "Win32GuardBackend"),
+    "darwin": ("tray_agent.platforms.darwin.guard_backend", "DarwinGuardBackend"),
     "log": ("tray_agent.guard.log_backend", "LogBackend"),
     "fake": ("tray_agent.guard.fake_backend", "FakeBackend"),
 }
@@ -39,6 +40,10 @@ _SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
 def make_backend(name: str, options: Mapping[str, Any]) -> GuardBackend:
     """The backend of that name, not started.
 
+    Args:
+        name: one of `protocol.BACKENDS`.
+        options: its keyword arguments. Besides, every backend takes "pad": {"press": bool}: hear pads and press one.
+
     Raises:
         PlatformUnavailable: no such backend, it can't be imported here, or it has no such option.
     """
@@ -46,15 +51,27 @@ def make_backend(name: str, options: Mapping[str, Any]) -> GuardBackend:
         raise PlatformUnavailable(f"no guard backend is called {name!r}", f"There are: {', '.join(_CLASSES)}")
     module, attribute = _CLASSES[name]
     given = dict(options)
+    pad = given.pop("pad", None)
     if name == "log" and isinstance(hearing := given.get("hearing"), dict):
-        given["hearing"] = make_backend(str(hearing.get("backend")), hearing.get("options", {}))
+        given["hearing"] = make_backend(str(hearing.get("backend")), _only_hearing(hearing.get("options", {})))
     if name == "env" and "socket_path" in given:
         given["socket_path"] = Path(str(given["socket_path"]))
     try:
         factory: Callable[..., object] = getattr(importlib.import_module(module), attribute)
-        return cast("GuardBackend", factory(**given))
+        backend = cast("GuardBackend", factory(**given))
+        return backend if pad is None else _with_pad(backend, **pad)
     except (ImportError, TypeError) as error:
         raise PlatformUnavailable(f"the guard backend {name!r} can't be used here: {error}") from error
+
+
+def _with_pad(backend: GuardBackend, press: bool = True) -> GuardBackend:
+    from tray_agent.platforms.pad.guard_backend import WithPadBackend
+
+    return WithPadBackend(backend, press)
+
+
+def _only_hearing(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {**options, "pad": {"press": False}} if "pad" in options else dict(options)
 
 
 def release_all(backend_name: str, options: Mapping[str, Any]) -> list[str]:
@@ -63,7 +80,8 @@ def release_all(backend_name: str, options: Mapping[str, Any]) -> list[str]:
     Raises:
         PlatformUnavailable: the platform can't be reached.
     """
-    backend = make_backend(backend_name, options)
+    # a virtual pad went with its process
+    backend = make_backend(backend_name, {name: value for name, value in options.items() if name != "pad"})
     try:
         backend.start({})
         return sorted({*backend.release_all(), *backend.release_leftovers()})

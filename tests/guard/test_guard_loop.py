@@ -9,7 +9,7 @@ from tray_agent.core.events import WindowInfo
 from tray_agent.core.guard_port import BackendReport, Heard
 from tray_agent.guard import protocol
 from tray_agent.guard.loop import asleep_ns
-from tray_agent.guard.protocol import Armed, Game, Hotkey, Pong
+from tray_agent.guard.protocol import Armed, Game, Hotkey, Pong, Refused
 
 
 def test_act_presses_exactly_what_is_held():
@@ -469,3 +469,23 @@ def test_system_sleep_is_measured():
     """The default source of sleep time answers here and does not grow while awake."""
     before = asleep_ns()
     assert 0 <= asleep_ns() - before < 10**9
+
+
+@pytest.mark.parametrize(("button", "axis"), [("PadA", ()), ("KeyW", ("PadLX",))])
+def test_pad_game_is_refused_without_a_pad(button: str, axis: tuple[str, ...]):
+    """With no virtual pad a game that needs one is refused with the reason, now and when play is asked for."""
+    desk = Desk(BackendReport(hears_player=True, no_pad="no driver. Load it"))
+    desk.ready(Game(buttons=(button,), axes=axis))
+    assert "no driver. Load it" in desk.of(Refused)[-1].reason
+    assert desk.of(Refused)[-1].what == "game"
+    desk.ask()
+    assert desk.of(Refused)[-1].what == "permit"
+    assert "no driver. Load it" in desk.of(Refused)[-1].reason
+    desk.armed(Game(buttons=("KeyW",)))
+    assert desk.loop.playing
+
+
+def test_pad_game_may_be_logged_without_a_pad():
+    """Where nothing is pressed, no virtual pad is needed."""
+    desk = Desk(BackendReport(hears_player=True, presses=False, no_pad="no driver")).armed(Game(buttons=("PadA",)))
+    assert desk.loop.playing

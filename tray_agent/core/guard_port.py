@@ -9,6 +9,9 @@ from typing import Protocol
 
 from tray_agent.core.events import Command, InputEvent, WindowInfo
 
+NO_PAD = "no game had pad controls when the guard was started; quit Tray Agent and start it again"
+"""What a backend without pads reports as `no_pad`."""
+
 
 @dataclass(frozen=True)
 class BackendReport:
@@ -18,12 +21,14 @@ class BackendReport:
         hears_player: whether a touch by the player would be noticed; if not, `why_deaf` tells why.
         hotkey_problems: hotkey name -> why it could not be registered ("taken by another program").
         presses: False when commands are only written down, so that nothing needs to be heard to be safe.
+        no_pad: why games with pad controls can't be played, with the remedy; "" when they can.
     """
 
     hears_player: bool
     why_deaf: str = ""
     hotkey_problems: dict[str, str] = field(default_factory=dict)
     presses: bool = True
+    no_pad: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ RELATIVE = ("MouseX", "MouseY", "WheelY", "WheelX")
 """Relative controls; unit: counts (mouse) or notches (wheel). Right, down, wheel-away are positive X, Y, WheelY."""
 AXES = ("PadLX", "PadLY", "PadRX", "PadRY", "PadLT", "PadRT")
 """Absolute pad axes in -1..1 (triggers 0..1); right and *down* are positive, as in SDL."""
+PAD = frozenset((*PAD_BUTTONS, *AXES))
+"""All that is on a pad."""
 
 FORBIDDEN = frozenset({"MetaLeft", "MetaRight", "PrintScreen", "ContextMenu", "PadGuide"})
 """System controls: may never be mapped, recorded or pressed."""

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from tray_agent.core import keys
 from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import Command, InputEvent
 from tray_agent.core.guard_port import BackendReport, GuardBackend, Heard
@@ -34,6 +35,7 @@ REQUEST_AGE_NS = 1_000_000_000
 _ASKED = frozenset({"stop", "game"})
 """Ends the daemon asks for: its later requests for play know of them."""
 _REPORT_DROPS_NS = 500_000_000
+_NO_GAME = "no game is ready to be played"
 
 
 def asleep_ns() -> int:
@@ -77,6 +79,7 @@ class GuardLoop:
         self._chords = ChordDetector(hotkeys)
         self._touches = TouchDetector()
         self._rules: GameRules | None = None
+        self._no_game = _NO_GAME
         self._held: frozenset[str] = frozenset()
         self._seq = -1
         self._lease_end_ns = 0
@@ -189,7 +192,7 @@ class GuardLoop:
         """Why nothing may be pressed now, "" if all is well. Fails closed."""
         report = self._report
         if self._rules is None:
-            return "no game is ready to be played"
+            return self._no_game
         if self._permit.held:
             return "already playing"
         if report.presses and not report.hears_player:
@@ -304,16 +307,25 @@ class GuardLoop:
         if self._rules is not None and op == self._rules.game:
             return
         self._revoke("game", "the game or its settings changed", self._clock.now_ns())
-        self._rules = None
+        self._rules, self._no_game = None, _NO_GAME
         if isinstance(op, Game):
             self._accept_game(op)
 
     def _accept_game(self, game: Game) -> None:
-        for name, keys in self._hotkeys.items():
-            if len(keys) == 1 and keys[0] in game.buttons:
-                self._channel.send(protocol.Refused("game", f"{keys[0]} is both a control and the {name} hotkey"))
-                return
-        self._rules = GameRules(game, self._hotkeys)
+        if problem := self._game_problem(game):
+            self._no_game = problem
+            self._channel.send(protocol.Refused("game", problem))
+        else:
+            self._rules = GameRules(game, self._hotkeys)
+
+    def _game_problem(self, game: Game) -> str:
+        for name, chord in self._hotkeys.items():
+            if len(chord) == 1 and chord[0] in game.buttons:
+                return f"{chord[0]} is both a control and the {name} hotkey"
+        pad = [name for name in (*game.buttons, *game.axes) if name in keys.PAD]
+        if pad and self._report.presses and self._report.no_pad:
+            return f"{pad[0]} can't be pressed: {self._report.no_pad}"
+        return ""
 
     def _request(self, op: PermitRequest) -> None:
         age_ns = self._clock.now_ns() - op.t_ns

@@ -13,7 +13,7 @@ from tray_agent.core import keys
 from tray_agent.core.events import Command
 from tray_agent.core.guard_port import BackendReport
 
-BACKENDS = ("x11", "env", "win32", "log", "fake")
+BACKENDS = ("x11", "env", "win32", "darwin", "log", "fake")
 MAX_LINE_BYTES = 1 << 16
 Rect = tuple[int, int, int, int]
 

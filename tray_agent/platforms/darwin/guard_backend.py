@@ -16,11 +16,12 @@ from typing import Any
 from tray_agent.core import keys
 from tray_agent.core.clock import Clock
 from tray_agent.core.events import Command, EventKind, InputEvent, WindowInfo
-from tray_agent.core.guard_port import BackendReport, Heard
+from tray_agent.core.guard_port import NO_PAD, BackendReport, Heard
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.darwin.keycodes import BUTTONS, KEYCODES
 from tray_agent.platforms.darwin.taps import EventTaps, load_pynput
 from tray_agent.platforms.darwin.window import DarwinWindowProbe
+from tray_agent.runtime import pipes
 
 _REMEMBER_S = 0.5
 PRESSABLE = (frozenset(KEYCODES) | frozenset(BUTTONS.values())) - keys.FORBIDDEN
@@ -57,12 +58,17 @@ class SentLog:
 
 
 class DarwinGuardBackend:
-    """GuardBackend port."""
+    """GuardBackend port.
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    Args:
+        third_party: "player" or "ignore": what presses of other programs count as.
+    """
+
+    def __init__(self, clock: Clock | None = None, third_party: str = "player") -> None:
+        ignore = third_party == "ignore"
         self._log = SentLog()
         self._events: deque[InputEvent] = deque()
-        self._taps = EventTaps(self._deliver, self._log.is_own, injected_is_own=False, clock=clock)
+        self._taps = EventTaps(self._deliver, self._log.is_own, injected_is_own=ignore, clock=clock)
         self._probe = DarwinWindowProbe()
         self._pipe: tuple[int, int] | None = None
         self._keyboard: Any = None
@@ -75,14 +81,14 @@ class DarwinGuardBackend:
         self._connect()
         self._probe.start()
         self._pipe = os.pipe()
-        for end in self._pipe:
-            os.set_blocking(end, False)
+        pipes.never_block_reading(self._pipe[0])
+        pipes.never_block_writing(self._pipe[1])
         try:
             why_deaf = self._taps.start()
         except PlatformUnavailable:
             self.close()
             raise
-        return BackendReport(hears_player=not why_deaf, why_deaf=why_deaf)
+        return BackendReport(hears_player=not why_deaf, why_deaf=why_deaf, no_pad=NO_PAD)
 
     def _connect(self) -> None:
         if self._modules is None:

@@ -9,9 +9,9 @@ import json
 import os
 import sys
 import threading
-import time
 from typing import Any
 
+from tray_agent.core.clock import MonotonicClock
 from tray_agent.platforms.pad.mapping import axis_name, axis_value, button_name, is_own_guid
 
 EXIT_UNUSABLE = 3
@@ -39,9 +39,10 @@ def main() -> int:
         return EXIT_UNUSABLE
     reader = Reader(pygame, controller)
     say({"ready": True})
+    clock = MonotonicClock()
     while True:
         first = pygame.event.wait(_WAIT_MS)
-        t_ns = time.monotonic_ns()
+        t_ns = clock.now_ns()
         for event in (first, *pygame.event.get()):
             reader.take(event, t_ns)
 

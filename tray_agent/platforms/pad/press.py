@@ -42,6 +42,11 @@ class VirtualPad:
         self._held: frozenset[str] = frozenset()
         self._axes: dict[str, float] = {}
 
+    @property
+    def plugged_in(self) -> bool:
+        """Whether it can press."""
+        return self._pad is not None
+
     def start(self) -> None:
         """Plug the pad in.
 
@@ -113,10 +118,13 @@ def require_driver(node: Path = UINPUT) -> None:
     Raises:
         PlatformUnavailable: it is not; with what to do.
     """
-    if sys.platform == "win32":
-        return
-    if sys.platform != "linux":
+    if sys.platform == "linux":
+        _require_uinput(node)
+    elif sys.platform != "win32":
         raise PlatformUnavailable(f"virtual pads are not supported on {sys.platform}")
+
+
+def _require_uinput(node: Path) -> None:
     try:
         mode = node.stat().st_mode
     except OSError as error:
@@ -137,9 +145,8 @@ def _limited(axis: str, value: float) -> float:
 
 
 def _remedy_for_vgamepad() -> str:
-    if sys.platform == "win32":
-        return "Install the ViGEmBus driver (github.com/nefarius/ViGEmBus/releases) and vgamepad"
-    return "Install vgamepad and libevdev2"
+    on_windows = "Install the ViGEmBus driver (github.com/nefarius/ViGEmBus/releases) and vgamepad"
+    return on_windows if sys.platform == "win32" else "Install vgamepad and libevdev2"
 
 
 def _marked(base: type) -> Any:
@@ -147,12 +154,13 @@ def _marked(base: type) -> Any:
 
     Games choose their layout by vendor and product, which stay those of the real pad.
     """
-    if sys.platform != "linux":
-        return base
+    marked = base
+    if sys.platform == "linux":
 
-    class MarkedPad(base):  # type: ignore[misc]  # a class known only at run time
-        def _create_uinput_device(self, *args: Any, **kwargs: Any) -> Any:
-            self.device.id = {"version": OWN_VERSION}
-            return super()._create_uinput_device(*args, **kwargs)
+        class MarkedPad(base):  # type: ignore[misc]  # a class known only at run time
+            def _create_uinput_device(self, *args: Any, **kwargs: Any) -> Any:
+                self.device.id = {"version": OWN_VERSION}
+                return super()._create_uinput_device(*args, **kwargs)
 
-    return MarkedPad
+        marked = MarkedPad
+    return marked

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import InputEvent
 from tray_agent.errors import PlatformUnavailable
 
@@ -72,15 +73,25 @@ class PadLines:
 class PadSource:
     """InputSource over all pads. `problem` tells why none can be heard, "" while all is well."""
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] = COMMAND,
+        deliver: Callable[[InputEvent], None] | None = None,
+        start_s: float = START_S,
+    ) -> None:
         """Store; see `start`.
 
         Args:
             command: program whose standard output speaks the lines of `tray_agent.platforms.pad`.
+            deliver: gets each event, on the thread of this source; None keeps them for `read`.
+            start_s: how long `start` waits.
         """
         self._command = tuple(command)
         self._lines = PadLines()
         self._events: queue.SimpleQueue[InputEvent] = queue.SimpleQueue()
+        self._deliver = deliver or self._events.put
+        self._start_s = start_s
+        self._clock: Clock = MonotonicClock()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -100,10 +111,10 @@ class PadSource:
         """
         self._thread = threading.Thread(target=self._run, name="pad-lines", daemon=True)
         self._thread.start()
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + self._start_s
         while not self._ready.wait(0.02):
             if self.problem or time.monotonic() > deadline:
-                problem = self.problem or f"the pad reader did not start within {START_S:g} s"
+                problem = self.problem or f"the pad reader did not start within {self._start_s:g} s"
                 self.close()
                 raise PlatformUnavailable(f"pads can't be read: {problem}", REMEDY)
 
@@ -131,8 +142,8 @@ class PadSource:
         while not self._stop.is_set():
             began = time.monotonic()
             self._run_child()
-            for event in self._lines.release_all(time.monotonic_ns()):
-                self._events.put(event)
+            for event in self._lines.release_all(self._clock.now_ns()):
+                self._deliver(event)
             wait_s = FIRST_RETRY_S if time.monotonic() - began > 10 else min(wait_s * 2, LAST_RETRY_S)
             self._stop.wait(wait_s)
 
@@ -164,7 +175,7 @@ class PadSource:
             elif "error" in message:
                 self.problem = str(message["error"])
             else:
-                for event in self._lines.take(message, time.monotonic_ns()):
-                    self._events.put(event)
+                for event in self._lines.take(message, self._clock.now_ns()):
+                    self._deliver(event)
         except (ValueError, KeyError, TypeError, AttributeError):
             self.problem = f"the pad reader said something strange: {line[:80]!r}"

@@ -7,11 +7,10 @@ wait for, is looked at every `_POLL_S`. So a command may be that late, a kill ho
 
 import contextlib
 import time
-from typing import Protocol
 
 from tray_agent.core.clock import Clock
 from tray_agent.core.events import Command, WindowInfo
-from tray_agent.core.guard_port import BackendReport, Heard
+from tray_agent.core.guard_port import NO_PAD, BackendReport, Heard
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.win32 import sink as sink_module
 from tray_agent.platforms.win32 import structs, window
@@ -25,29 +24,18 @@ _SELF_TEST_S = 0.5
 _TICK_MS = 16
 
 
-class PadSink(Protocol):
-    """Presses the pad's controls; takes whole commands and picks what is its own."""
-
-    def apply(self, command: Command) -> None: ...
-
-    def release_all(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class Win32GuardBackend:
     """GuardBackend port.
 
     Args:
-        pad: started sink for pad controls; without one they are not pressed.
         caller: performs the Windows calls; this process does by default.
         clock: stamps the events.
+        third_party: "player" or "ignore": what presses of other programs count as. Some touchpads look like one.
     """
 
-    def __init__(self, pad: PadSink | None = None, caller: Caller | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, caller: Caller | None = None, clock: Clock | None = None, third_party: str = "player") -> None:
         self._api = Api(caller or NativeCaller())
-        self._pad = pad
-        self._ledger = sink_module.SentLedger()
+        self._ledger = sink_module.SentLedger(ignore_others=third_party == "ignore")
         self._sink = sink_module.Win32Sink(self._api, self._ledger)
         self._listener = RawListener(self._api, self._ledger.is_own, clock)
         self._hotkeys = Hotkeys(self._api, self._listener)
@@ -69,7 +57,7 @@ class Win32GuardBackend:
         self._foreground = self._api.foreground()
         problems = self._hotkeys.register(hotkeys)
         why_deaf = self._why_deaf()
-        return BackendReport(hears_player=not why_deaf, why_deaf=why_deaf, hotkey_problems=problems)
+        return BackendReport(hears_player=not why_deaf, why_deaf=why_deaf, hotkey_problems=problems, no_pad=NO_PAD)
 
     def _why_deaf(self) -> str:
         try:
@@ -136,8 +124,6 @@ class Win32GuardBackend:
         """See the port. Raises OSError, also where Windows would silently drop the keys (PermissionError)."""
         self._refuse_unreachable()
         self._sink.apply(command.held, command.relative)
-        if self._pad is not None:
-            self._pad.apply(command)
 
     def _refuse_unreachable(self) -> None:
         """Neither SendInput's result nor the error code tells that a window with more rights got nothing."""
@@ -154,10 +140,7 @@ class Win32GuardBackend:
         """See the port; what the player holds, as heard by Raw Input, is left down."""
         if not self._started:
             return ()
-        released = self._sink.release_all(keep=self._listener.down_by_player)
-        if self._pad is not None:
-            self._pad.release_all()
-        return released
+        return self._sink.release_all(keep=self._listener.down_by_player)
 
     def release_leftovers(self) -> tuple[str, ...]:
         """See the port. Releases all that is down but what was heard of the player: Windows keeps no other record."""
@@ -178,8 +161,6 @@ class Win32GuardBackend:
         for step in (self._hotkeys.close, self._listener.close, self._close_timer):
             with contextlib.suppress(OSError):
                 step()
-        if self._pad is not None:
-            self._pad.close()
 
     def _close_timer(self) -> None:
         timer, self._timer = self._timer, 0

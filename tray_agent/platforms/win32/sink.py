@@ -82,11 +82,16 @@ class MotionEncoder:
 
 
 class SentLedger:
-    """What we sent a moment ago, for telling own events where Windows does not pass our tag on."""
+    """What we sent a moment ago, for telling own events where Windows does not pass our tag on.
+
+    Args:
+        ignore_others: count what other programs inject as our own as well, so that it means nothing.
+    """
 
     _KEEP_S = 0.5
 
-    def __init__(self) -> None:
+    def __init__(self, ignore_others: bool = False) -> None:
+        self._ignore_others = ignore_others
         self._buttons: deque[tuple[float, str, float]] = deque()
         self._moved_at = -1.0
 
@@ -103,6 +108,8 @@ class SentLedger:
             return True
         if change.device != 0:
             return False
+        if self._ignore_others:
+            return True
         if change.kind == "relative":
             # Windows merges moves, so amounts can't be matched.
             return time.perf_counter() - self._moved_at < self._KEEP_S / 5

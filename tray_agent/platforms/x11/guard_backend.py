@@ -13,7 +13,7 @@ from Xlib.ext import xtest
 
 from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import Command, InputEvent, WindowInfo
-from tray_agent.core.guard_port import BackendReport, Heard
+from tray_agent.core.guard_port import NO_PAD, BackendReport, Heard
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.x11 import connection, hotkeys
 from tray_agent.platforms.x11.presser import Ledger, XTestPresser, leftovers
@@ -27,12 +27,17 @@ _DEAF = "the display has no keyboard or mouse besides the test devices that prog
 class X11GuardBackend:
     """Implements `core.guard_port.GuardBackend`.
 
-    Presses of other programs (XTest as well, but not in our ledger) are reported as the player's: whoever uses an
-    on-screen keyboard or a voice program is a person.
+    Args:
+        display_name: None for $DISPLAY.
+        third_party: what presses of other programs are (XTest as well, but not in our ledger): "player", since whoever
+            uses an on-screen keyboard or a voice program is a person; or "ignore": not reported, hotkeys neither.
     """
 
-    def __init__(self, display_name: str | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, display_name: str | None = None, clock: Clock | None = None, third_party: str = "player"
+    ) -> None:
         self._name = display_name
+        self._ignores_others = third_party == "ignore"
         self._clock = clock or MonotonicClock()
         self._display: Display | None = None
         self._lost = ""
@@ -71,7 +76,9 @@ class X11GuardBackend:
         connection.set_root_events(display)
         problems = hotkeys.reserve(display, keymap, wanted)
         hears = bool(self._devices.physical())
-        return BackendReport(hears_player=hears, why_deaf="" if hears else _DEAF, hotkey_problems=problems)
+        return BackendReport(
+            hears_player=hears, why_deaf="" if hears else _DEAF, hotkey_problems=problems, no_pad=NO_PAD
+        )
 
     def wait(self, command_fd: int, timeout_s: float) -> Heard:
         """Sleep until something comes in, `command_fd` is readable, or `timeout_s` passed. Never raises."""
@@ -98,14 +105,18 @@ class X11GuardBackend:
             event = display.next_event()
             raw = self._devices.raw(event)
             if raw is not None:
-                events += self._translator.events(raw, own=self._is_own(raw))
+                events += self._heard(raw)
             elif is_focus_news(event, self._root_id, self._active_atom):
                 focus = True
         return events, focus
 
-    def _is_own(self, raw: RawEvent) -> bool:
+    def _heard(self, raw: RawEvent) -> list[InputEvent]:
         device = self._devices.get(raw.sourceid)
-        return device is not None and device.xtest and self._ledger.recognise(raw)
+        injected = device is not None and device.xtest
+        own = injected and self._ledger.recognise(raw)
+        if injected and not own and self._ignores_others:
+            return []
+        return self._translator.events(raw, own)
 
     def active(self) -> WindowInfo | None:
         """The window in front; from now on its moving, closing and losing the focus are reported. Never raises."""
