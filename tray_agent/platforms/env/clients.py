@@ -1,5 +1,6 @@
 """Ports over a packaged game in its own process (no threads; each object belongs to one thread)."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tray_agent.runtime.local_socket import Connection
 _START_FIRST = "Start the game first: python -m tray_agent.platforms.env NAME --socket PATH"
 _FIRST_FRAME_S = 5.0
 _STALE_NS = 1_000_000_000
+_RETRY_S = 0.5
 
 
 class EnvScreen:
@@ -158,11 +160,12 @@ class EnvInputs:
 
 
 class EnvWindowProbe:
-    """WindowProbe: the game's window while its process lives and it has the focus."""
+    """WindowProbe: the game's window while its process lives and it has the focus; finds one that was started anew."""
 
     def __init__(self, socket_path: Path) -> None:
         self._client = _Client(socket_path, ("window",))
         self._window: WindowInfo | None = None
+        self._retry_at = 0.0
 
     def start(self) -> None:
         self._client.start()
@@ -172,6 +175,15 @@ class EnvWindowProbe:
         self._take(0.0)
         return self._window
 
+    def _reconnect(self) -> None:
+        self._window = None
+        self._client.close()
+        if time.monotonic() < self._retry_at:
+            return
+        self._retry_at = time.monotonic() + _RETRY_S
+        with contextlib.suppress(PlatformUnavailable):  # no game yet; the next call tries again
+            self._client.start()
+
     def _take(self, timeout_s: float) -> None:
         try:
             while (message := self._client.receive(timeout_s)) is not None:
@@ -179,7 +191,7 @@ class EnvWindowProbe:
                     self._window = to_window(message)
                 timeout_s = 0.0
         except CaptureLost:
-            self._window = None
+            self._reconnect()
 
     def close(self) -> None:
         self._client.close()
