@@ -24,6 +24,7 @@ from tray_agent.guard.channel import PipeChannel
 from tray_agent.guard.loop import GuardLoop
 from tray_agent.guard.protocol import Hello, ProtocolError
 from tray_agent.runtime import pipes
+from tray_agent.runtime.short_slices import prefer_short_slices
 
 EXIT_OK, EXIT_FAULT, EXIT_USAGE, EXIT_UNAVAILABLE = 0, 1, 2, 3
 _CLASSES = {
@@ -191,6 +192,7 @@ def _prefer_this_process() -> None:
     if sys.platform != "win32":
         with contextlib.suppress(OSError):  # raising priority needs a right most users lack
             os.nice(-5)
+    prefer_short_slices()
     gc.collect()
     gc.freeze()  # what lives now lives to the end: later collections need not walk it
 

@@ -9,6 +9,7 @@ from threading import Lock
 from tray_agent.core.events import InputEvent
 from tray_agent.core.ports import InputSource
 from tray_agent.errors import CaptureLost, PlatformUnavailable
+from tray_agent.runtime.short_slices import prefer_short_slices
 from tray_agent.runtime.worker import StopSignal, Worker
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class InputPump:
         return self._worker.join(deadline_s)
 
     def _run(self, stop: StopSignal) -> None:
+        prefer_short_slices()  # events are stamped when they are read
         while not stop.is_set():
             source = self._make_source()
             try:

@@ -17,6 +17,7 @@ from tray_agent.errors import CaptureLost, PlatformUnavailable
 from tray_agent.play.player import Player
 from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.runtime.pacer import Pacer, PacerReport
+from tray_agent.runtime.short_slices import prefer_short_slices
 from tray_agent.runtime.worker import StopSignal, Worker
 
 _log = logging.getLogger(__name__)
@@ -152,6 +153,7 @@ class TickLoop:
     # -- tick thread -------------------------------------------------------------------------------------------------
 
     def _run(self, stop: StopSignal) -> None:
+        prefer_short_slices()
         try:
             while not stop.is_set():
                 self._obey()
