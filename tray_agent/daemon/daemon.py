@@ -6,7 +6,6 @@ from the trainer all become calls on this one thread; the tick thread is reached
 
 import logging
 import os
-import queue
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from tray_agent.core.events import WindowInfo
 from tray_agent.core.policy import PolicySpec
 from tray_agent.daemon.control import ControlServer, Message
 from tray_agent.daemon.guarding import Guarding
+from tray_agent.daemon.jobs import Answer, Jobs
 from tray_agent.daemon.learning import Learning
 from tray_agent.daemon.state import Mode, Status, StopRecord
 from tray_agent.daemon.tick_loop import TickLoop
@@ -37,7 +37,6 @@ from tray_agent.settings.reload import SettingsWatcher
 _log = logging.getLogger(__name__)
 _LOOP_S = 0.05
 _SLOW_S = 0.25
-_PLAY_ANSWER_S = 2.0
 _MAX_LEASE_MS = 240
 
 
@@ -77,7 +76,7 @@ class Daemon:
             folders.sessions, folders.models, folders.checkpoints,
             lambda folder: self._jobs.put(lambda: self._take_bundle(folder)),
         )  # fmt: skip
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs = Jobs()
         self._profile: GameProfile | None = None
         self._spec: PolicySpec | None = None
         self._front: WindowInfo | None = None
@@ -89,7 +88,7 @@ class Daemon:
         self._detail = ""
         self._fault = ""
         self._guarded = False
-        self._play_answer: queue.SimpleQueue[str] | None = None
+        self._play_answer: Answer | None = None
         self._quit = False
         self._slow_at = 0.0
         self._process = psutil.Process()
@@ -115,7 +114,7 @@ class Daemon:
     def run(self) -> None:
         """The main loop; returns after "quit" or `request_quit()`."""
         while not self._quit:
-            self._do_jobs(_LOOP_S)
+            self._jobs.run_waiting(_LOOP_S)
             for event in self._guard.poll():
                 self._hear(event)
             if time.monotonic() >= self._slow_at:
@@ -142,57 +141,23 @@ class Daemon:
     # -- requests (control thread) -----------------------------------------------------------------------------------
 
     def _handle_request(self, message: Message) -> Message:
-        answers: dict[object, Callable[[], Message]] = {
-            "status": lambda: {"ok": True, "status": self.status.to_json()},
-            "play": self._request_play,
-            "watch": lambda: self._on_main(lambda: self.watch(message.get("on"))),
-            "stop": lambda: self._on_main(self.stop),
-            "game": lambda: self._on_main(lambda: self._fix_game(str(message.get("name", "")))),
-            "quit": self._quit_requested,
+        match message.get("op"):
+            case "status":
+                return {"ok": True, "status": self.status.to_json()}
+            case "quit":
+                self.request_quit()
+                return {"ok": True}
+            case "play":
+                return self._jobs.ask(self.play)
+        requests: dict[object, Callable[[], str]] = {
+            "watch": lambda: self.watch(message.get("on")),
+            "stop": self.stop,
+            "game": lambda: self._fix_game(str(message.get("name", ""))),
         }
-        answer = answers.get(message.get("op"))
-        if answer is None:
+        request = requests.get(message.get("op"))
+        if request is None:
             return {"ok": False, "code": "bad_request", "error": f"unknown operation {message.get('op')!r}"}
-        return answer()
-
-    def _quit_requested(self) -> Message:
-        self.request_quit()
-        return {"ok": True}
-
-    def _on_main(self, job: Callable[[], str]) -> Message:
-        """Run on the main thread; the job returns "" or why it was refused."""
-        answer: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._jobs.put(lambda: answer.put(job()))
-        try:
-            refused = answer.get(timeout=_PLAY_ANSWER_S)
-        except queue.Empty:
-            return {"ok": False, "code": "busy", "error": "the daemon is busy; try again"}
-        return {"ok": True} if not refused else {"ok": False, "code": "refused", "error": refused}
-
-    def _request_play(self) -> Message:
-        answer: queue.SimpleQueue[str] = queue.SimpleQueue()
-
-        def ask() -> None:
-            if refused := self._why_not_play() or self._guard.ask_permit():
-                answer.put(refused)
-            else:
-                self._play_answer = answer
-
-        self._jobs.put(ask)
-        try:
-            refused = answer.get(timeout=_PLAY_ANSWER_S)
-        except queue.Empty:
-            return {"ok": False, "code": "busy", "error": "the guard did not answer in time; nothing was pressed"}
-        return {"ok": True} if not refused else {"ok": False, "code": "refused", "error": refused}
-
-    def _do_jobs(self, wait_s: float) -> None:
-        try:
-            job = self._jobs.get(timeout=wait_s)
-            while True:
-                job()
-                job = self._jobs.get_nowait()
-        except queue.Empty:
-            return
+        return self._jobs.ask(lambda answer: answer(request()))
 
     # -- what a person asks for (main thread) ------------------------------------------------------------------------
 
@@ -223,6 +188,13 @@ class Daemon:
         self._detail = ""
         self._ticks.order(lambda loop: loop.begin_watch(watcher))
         return ""
+
+    def play(self, answer: Answer) -> None:
+        """Hand the game to the agent; `answer` is told "" once it plays, or why not."""
+        if refused := self._why_not_play() or self._guard.ask_permit():
+            answer(refused)
+        else:
+            self._play_answer = answer
 
     def stop(self) -> str:
         """End playing and watching."""
@@ -304,7 +276,7 @@ class Daemon:
     def _answer_play(self, text: str) -> None:
         answer, self._play_answer = self._play_answer, None
         if answer is not None:
-            answer.put(text)
+            answer(text)
 
     def _end_play(self, end: Revoked) -> None:
         player, self._player = self._player, None
@@ -349,6 +321,7 @@ class Daemon:
         return found
 
     def _change_game(self, profile: GameProfile | None) -> None:
+        goes_on = self._watching is not None and profile is not None and profile.name == self._name()
         self._guard.revoke("the game or its settings changed")
         self._guard.set_game(None)
         self._end_watch("the game or its settings changed")
@@ -364,6 +337,8 @@ class Daemon:
         policy = self._learning.policy
         self._ticks.order(lambda loop: loop.set_game(observer, rate_hz))
         self._ticks.order(lambda loop: loop.set_policy(policy))
+        if goes_on:  # a saved edit counts at once, and does not end the watching
+            self.watch(on=True)
 
     def _follow_front(self, window: WindowInfo | None) -> None:
         profile = self._profile
@@ -413,6 +388,9 @@ class Daemon:
     def _note(self, problem: str) -> None:
         self._fault = problem
 
+    def _name(self) -> str:
+        return self._profile.name if self._profile is not None else ""
+
     def _mode(self) -> Mode:
         if self._fault:
             return Mode.FAULT
@@ -438,7 +416,7 @@ class Daemon:
         watch = self._watching.status if self._watching is not None else self.status.watch
         return Status(
             mode=self._mode(),
-            game=self._profile.name if self._profile else "",
+            game=self._name(),
             game_in_front=self._front is not None,
             games=tuple(self._settings.settings.games),
             detail=self._tell(),
