@@ -14,6 +14,7 @@ from typing import Any
 
 import filelock
 
+from tray_agent.core import keys
 from tray_agent.core.clock import MonotonicClock
 from tray_agent.core.desktop import Desktop
 from tray_agent.daemon.control import SOCKET_NAME
@@ -22,7 +23,7 @@ from tray_agent.errors import AlreadyRunning, PlatformUnavailable
 from tray_agent.settings import paths
 from tray_agent.settings.app import AppSettings
 from tray_agent.settings.reload import SettingsWatcher
-from tray_agent.settings.snapshot import Files
+from tray_agent.settings.snapshot import Files, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -68,10 +69,9 @@ def real_desktop(app: AppSettings) -> Desktop:
     Raises:
         PlatformUnavailable: there is none that can be used.
     """
-    if sys.platform == "win32":
-        return _windows_desktop()
-    if sys.platform == "darwin":
-        return _mac_desktop()
+    systems = {"win32": _windows_desktop, "darwin": _mac_desktop}
+    if sys.platform in systems:
+        return systems[sys.platform](app)
     if os.environ.get("DISPLAY"):
         return _x11_desktop(app)
     if os.environ.get("WAYLAND_DISPLAY"):
@@ -97,11 +97,12 @@ def _x11_desktop(app: AppSettings) -> Desktop:
         window=X11WindowProbe,
         audio=lambda: make_audio_source(clock, app.audio_device),
         guard_backend="x11",
+        guard_options={"third_party": app.third_party_input},
         clock=clock,
     )
 
 
-def _windows_desktop() -> Desktop:
+def _windows_desktop(app: AppSettings) -> Desktop:
     from tray_agent.platforms.sound.choose import make_audio_source
     from tray_agent.platforms.win32.inputs import Win32InputSource
     from tray_agent.platforms.win32.screen import Win32ScreenSource
@@ -111,18 +112,41 @@ def _windows_desktop() -> Desktop:
     return Desktop(
         name="win32",
         screen=lambda spec: Win32ScreenSource((spec.frame_width, spec.frame_height), clock=clock),
-        inputs=Win32InputSource,
+        inputs=lambda: Win32InputSource(clock),
         window=Win32WindowProbe,
         audio=lambda: make_audio_source(clock),
         guard_backend="win32",
+        guard_options={"third_party": app.third_party_input},
         clock=clock,
     )
 
 
-def _mac_desktop() -> Desktop:
-    raise PlatformUnavailable(
-        "playing on macOS is not supported yet: there is no guard for it", "The demo works: tray-agent demo"
+def _mac_desktop(app: AppSettings) -> Desktop:
+    """Best effort: never run on a Mac."""
+    from tray_agent.platforms.darwin.inputs import DarwinInputSource
+    from tray_agent.platforms.darwin.screen import DarwinScreenSource
+    from tray_agent.platforms.darwin.window import DarwinWindowProbe
+    from tray_agent.platforms.sound.choose import make_audio_source
+
+    clock = MonotonicClock()
+    return Desktop(
+        name="darwin",
+        screen=lambda spec: DarwinScreenSource((spec.frame_width, spec.frame_height), clock=clock),
+        inputs=lambda: DarwinInputSource(clock),
+        window=DarwinWindowProbe,
+        audio=lambda: make_audio_source(clock, app.audio_device),
+        guard_backend="darwin",
+        guard_options={"third_party": app.third_party_input},
+        clock=clock,
     )
+
+
+def with_pads(desktop: Desktop) -> Desktop:
+    """The same desktop, on which pads are heard and pressed as well."""
+    from tray_agent.platforms.pad.with_pads import WithPads
+
+    options = {**desktop.guard_options, "pad": {"press": True}}
+    return replace(desktop, inputs=lambda: WithPads(desktop.inputs()), guard_options=options)
 
 
 def environment_desktop(game_socket: Path, speed: float, has_sound: bool) -> Desktop:
@@ -170,7 +194,7 @@ def run_daemon(options: RunOptions) -> None:
             started.game(options.game)
         app = started.app
         _log_to_file()
-        desktop = _desktop_of(options, app)
+        desktop = _desktop_of(options, started)
         daemon = Daemon(desktop, settings, folders(app), options.game)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: daemon.request_quit())
@@ -185,11 +209,14 @@ def run_daemon(options: RunOptions) -> None:
             _end_tray(tray)
 
 
-def _desktop_of(options: RunOptions, app: AppSettings) -> Desktop:
+def _desktop_of(options: RunOptions, settings: Settings) -> Desktop:
     if options.socket is not None:
         desktop = environment_desktop(options.socket, options.speed, has_sound=False)
     else:
-        desktop = real_desktop(app)
+        desktop = real_desktop(settings.app)
+        # each reader is a process, and plugging a pad in is seen by every program: only where a game needs it
+        if any(keys.PAD.intersection(game.controls.names) for game in settings.games.values()):
+            desktop = with_pads(desktop)
     if options.output == "log":
         path = paths.state_folder() / "would-press.jsonl"
         _log.info("nothing will be pressed; see %s", path)

@@ -9,6 +9,7 @@ import os
 import socket
 import statistics
 import struct
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -108,12 +109,12 @@ def _usual_way(usual: mss.MSS, size: tuple[int, int]) -> Callable[[], object]:
 
 def _cost(act: Callable[[], object], display: Display, server_clock: int) -> Cost:
     """CPU time of one act. The server is idle before it and, by the round trip, after it."""
-    server_before = time.clock_gettime_ns(server_clock)
+    server_before = _read_clock(server_clock)
     before = time.process_time_ns()
     act()
     mine = time.process_time_ns() - before
     display.sync()
-    return mine / 1e6, (time.clock_gettime_ns(server_clock) - server_before) / 1e6
+    return mine / 1e6, (_read_clock(server_clock) - server_before) / 1e6
 
 
 def _server_clock(display: Display) -> int:
@@ -122,17 +123,31 @@ def _server_clock(display: Display) -> int:
     Raises:
         PlatformUnavailable: the server is on another machine.
     """
-    peer = display.display.socket
-    if peer.family != socket.AF_UNIX:
+    pid = _peer(display.display.socket)
+    if not pid:
         raise PlatformUnavailable("The X server's CPU time can't be read", "Measure on a local display")
-    size = struct.calcsize("3i")
-    pid = int(struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0])
     clock = (~pid << 3) | _CPU_CLOCK_OF_PROCESS
     try:
-        time.clock_gettime_ns(clock)
+        _read_clock(clock)
     except OSError as failure:
         raise PlatformUnavailable(f"The CPU time of the X server (process {pid}) can't be read: {failure}") from failure
     return clock
+
+
+def _read_clock(clock: int) -> int:
+    """Nanoseconds of a POSIX clock. Raises OSError."""
+    if sys.platform != "win32":
+        return time.clock_gettime_ns(clock)
+    raise OSError("there are no such clocks on Windows")
+
+
+def _peer(connected: socket.socket) -> int:
+    """Process id at the other end, 0 when it is not on this machine, or the system does not tell."""
+    pid = 0
+    if sys.platform == "linux" and connected.family == socket.AF_UNIX:
+        size = struct.calcsize("3i")
+        pid = int(struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))[0])
+    return pid
 
 
 class _MovingPicture:

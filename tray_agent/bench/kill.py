@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 import statistics
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tray_agent.bench.kill_scene import Scene
 
 T = TypeVar("T")
+_DEATHS: dict[str, signal.Signals] = {}
+if sys.platform != "win32":
+    _DEATHS = {"sigkill": signal.SIGKILL, "sigstop": signal.SIGSTOP}
 _ACTS_PER_S = 60
 _TRAINER_START_S = 120.0
 _DAEMON_START_S = 30.0
@@ -52,10 +56,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             load = Child("tray_agent.bench.training_load", str(os.cpu_count() or 1))
             stack.callback(load.close)
             load.await_word(_TRAINER_START_S)
-        times = _hotkeys(scene, options) | {
-            "sigkill": _deaths(scene, options, signal.SIGKILL),
-            "sigstop": _deaths(scene, options, signal.SIGSTOP),
-        }
+        times = _hotkeys(scene, options)
+        times |= {name: _deaths(scene, options, number) for name, number in _DEATHS.items()}
         updates = int(load.ask(_TRAINER_START_S)) if load is not None else 0
     metrics: dict[str, float | int] = {}
     for name, values in times.items():

@@ -24,8 +24,9 @@ _NICE = 10
 
 def main() -> int:
     """Learn until the daemon's place at stdin is empty."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(_NICE)
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.nice(_NICE)
     torch.set_num_threads(int(sys.argv[1]))
     learner = _learner()
     learner.update()

@@ -18,8 +18,24 @@ from pathlib import Path
 from typing import Any
 
 MAX_LINE_BYTES = 1 << 20
-_POSIX = hasattr(socket, "AF_UNIX") and sys.platform != "win32"
+_POSIX = sys.platform != "win32"
 _ACCEPT_HELLO_S = 1.0
+
+if sys.platform == "win32":
+
+    def _unix_socket() -> socket.socket:
+        raise OSError("Python has no Unix sockets on Windows")
+
+    def _user() -> int:
+        return 0
+
+else:
+
+    def _unix_socket() -> socket.socket:
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def _user() -> int:
+        return os.getuid()
 
 
 class Connection:
@@ -91,7 +107,7 @@ class Listener:
         path.unlink(missing_ok=True)
         self._token = secrets.token_hex(16)
         if _POSIX:
-            self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._sock = _unix_socket()
             old_mask = os.umask(0o177)
             try:
                 self._sock.bind(str(path))
@@ -119,7 +135,7 @@ class Listener:
 
     def _is_ours(self, sock: socket.socket, connection: Connection) -> bool:
         if _POSIX:
-            return peer_uid(sock) in (None, os.getuid())
+            return peer_uid(sock) in (None, _user())
         try:
             hello = connection.receive(_ACCEPT_HELLO_S)
         except ConnectionError:
@@ -146,7 +162,7 @@ def connect(path: Path, timeout_s: float = 1.0) -> Connection:
         OSError: nobody listens there (FileNotFoundError, ConnectionRefusedError, ...).
     """
     if _POSIX:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = _unix_socket()
         sock.settimeout(timeout_s)
         try:
             sock.connect(str(path))

@@ -83,17 +83,17 @@ def _private(folder: Path) -> Path:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix":
-            _close_to_others(folder)
+        if sys.platform != "win32":  # there the folder's own rights keep others out
+            _close_to_others(folder, os.getuid())
     except OSError as error:
         remedy = f"Free the path, or set {HOME_VARIABLE} to a folder of yours."
         raise SettingsError(f"{folder}: can't be used as a folder: {error.strerror or error}. {remedy}") from error
     return folder
 
 
-def _close_to_others(folder: Path) -> None:
+def _close_to_others(folder: Path, user: int) -> None:
     status = folder.stat()
-    if status.st_uid != os.getuid() or folder.parent.stat().st_uid not in (0, os.getuid()):
+    if status.st_uid != user or folder.parent.stat().st_uid not in (0, user):
         raise PermissionError(0, "it, or the folder it is in, belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o077:
         folder.chmod(0o700)

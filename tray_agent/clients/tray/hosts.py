@@ -29,9 +29,8 @@ class Host:
 
 def has_display() -> bool:
     """Whether there is a graphical session to speak to at all."""
-    if not sys.platform.startswith("linux"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    on_x_or_wayland = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return on_x_or_wayland or sys.platform != "linux"
 
 
 def has_session_bus() -> bool:
@@ -44,9 +43,8 @@ def has_session_bus() -> bool:
 
 def find() -> Host | None:
     """The host that would show an icon now; None when there is none (one may come later)."""
-    if not sys.platform.startswith("linux"):
-        return Host("native", sys.platform)
-    return _status_notifier() or _xembed()
+    native = Host("native", sys.platform) if sys.platform != "linux" else None
+    return native or _status_notifier() or _xembed()
 
 
 def _status_notifier() -> Host | None:

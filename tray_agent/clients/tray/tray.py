@@ -168,6 +168,6 @@ def open_with_desktop(path: Path) -> None:
     path.stat()
     if sys.platform == "win32":
         os.startfile(path)  # noqa: S606  # the user asked for it
-        return
-    opener = "open" if sys.platform == "darwin" else "xdg-open"
-    subprocess.Popen([opener, str(path)], stdin=-3, stdout=-3, stderr=-3, start_new_session=True)
+    else:
+        opener = "open" if sys.platform == "darwin" else "xdg-open"
+        subprocess.Popen([opener, str(path)], stdin=-3, stdout=-3, stderr=-3, start_new_session=True)

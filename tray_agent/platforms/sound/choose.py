@@ -17,6 +17,7 @@ def make_audio_source(clock: Clock, device: str | None = None) -> AudioSource:
         from tray_agent.platforms.sound.wasapi import WasapiLoopback
 
         return WasapiLoopback(clock)
-    from tray_agent.platforms.sound.pulse import PulseMonitor
+    else:  # noqa: RET505 - so that type checkers see each system's branch
+        from tray_agent.platforms.sound.pulse import PulseMonitor
 
-    return PulseMonitor(clock, device)
+        return PulseMonitor(clock, device)

@@ -10,6 +10,8 @@ import contextlib
 import os
 import subprocess
 
+from tray_agent.runtime import pipes
+
 _EVENT = b"on server"
 
 
@@ -67,7 +69,7 @@ def _pactl(verb: str) -> subprocess.Popen[bytes] | None:
     except OSError:
         return None
     if child.stdout is not None:
-        os.set_blocking(child.stdout.fileno(), False)
+        pipes.never_block_reading(child.stdout.fileno())
     return child
 
 

@@ -163,7 +163,7 @@ def command_of(backend: str, device: str) -> tuple[list[str], dict[str, str]]:
     if backend == "parec":
         fixed = ["parec", "--raw", "--format=float32le", f"--rate={AUDIO_RATE_HZ}", "--channels=1"]
         return [*fixed, "--latency-msec=10", "-d", device], dict(os.environ)
-    if sys.platform != "linux":
-        return [sys.executable, "-m", "tray_agent.platforms.sound", "--device", device], dict(os.environ)
+    command = [sys.executable, "-m", "tray_agent.platforms.sound"]
     # PortAudio knows no Pulse sources, only ALSA's "pulse"; which source that is, is told by the environment
-    return [sys.executable, "-m", "tray_agent.platforms.sound"], {**os.environ, "PULSE_SOURCE": device}
+    with_pulse = command, {**os.environ, "PULSE_SOURCE": device}
+    return with_pulse if sys.platform == "linux" else ([*command, "--device", device], dict(os.environ))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tray_agent.core.media import AUDIO_RATE_HZ, Samples
+from tray_agent.runtime import pipes
 
 _MAX_READS = 64
 _SAMPLE_BYTES = 4
@@ -40,8 +41,8 @@ class Recorder:
         )
         assert self._process.stdout is not None and self._process.stderr is not None  # noqa: S101, PT018 - for mypy
         self._out, self._err = self._process.stdout.fileno(), self._process.stderr.fileno()
-        os.set_blocking(self._out, False)
-        os.set_blocking(self._err, False)
+        pipes.never_block_reading(self._out)
+        pipes.never_block_reading(self._err)
         self.holds_ns = _widen(self._out) // _SAMPLE_BYTES * 1_000_000_000 // AUDIO_RATE_HZ
         """How much sound waits here if nobody reads; what comes after that is lost."""
 
@@ -92,10 +93,11 @@ class Recorder:
 
 def _widen(fd: int) -> int:
     """Make a pipe hold some seconds where the system can; returns its size in bytes."""
-    if sys.platform != "linux":
-        return 1 << 14
-    import fcntl
+    size = 1 << 14
+    if sys.platform == "linux":
+        import fcntl
 
-    with contextlib.suppress(OSError):  # the user's limit on pipe memory
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+        with contextlib.suppress(OSError):  # the user's limit on pipe memory
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    return size

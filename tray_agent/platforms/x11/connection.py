@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import socket
+import sys
 import threading
 
 from Xlib import XK, X, error
@@ -54,8 +55,9 @@ def _knock(name: str) -> None:
     local = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", name)
     if local is None:
         return
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.connect(f"/tmp/.X11-unix/X{local[1]}")  # noqa: S108  # the place X servers agreed on
+    if sys.platform != "win32":
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(f"/tmp/.X11-unix/X{local[1]}")  # noqa: S108  # the place X servers agreed on
 
 
 def open_display(name: str | None) -> Display:

@@ -7,6 +7,7 @@ Used by one thread at a time.
 
 import mmap
 import os
+import sys
 from ctypes import byref, c_int, c_void_p
 
 import numpy as np
@@ -78,7 +79,7 @@ class XcbShm:
     def _reserve(self, size: int) -> None:
         """Share at least `size` bytes with the server."""
         self._release_memory()
-        descriptor = os.memfd_create("tray-agent-capture", os.MFD_CLOEXEC)
+        descriptor = _memory_file()
         try:
             os.ftruncate(descriptor, size)
             self._memory = mmap.mmap(descriptor, size)
@@ -167,3 +168,10 @@ class XcbShm:
             self._c.xcb_disconnect(self._connection)
         self._connection = None
         self._halver = None
+
+
+def _memory_file() -> int:
+    """Descriptor of an empty file that is in no folder. Raises OSError."""
+    if sys.platform == "linux":
+        return os.memfd_create("tray-agent-capture", os.MFD_CLOEXEC)
+    raise OSError("memory can be shared with the X server on Linux only")
