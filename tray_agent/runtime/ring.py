@@ -59,7 +59,8 @@ class FrameRing:
         slots = min(int(np.ceil(seconds * rate_hz)) + 1, max_bytes // max(1, int(np.prod(shape))))
         if slots < 2:
             raise ValueError(f"{max_bytes} bytes are too few for two frames of shape {shape}")
-        self._pixels: Pixels = np.zeros((slots, *shape), np.uint8)
+        self._pixels: Pixels = np.empty((slots, *shape), np.uint8)
+        self._pixels.fill(0)  # zeros() leaves the memory to be taken page by page, 5 ms each where pages are huge
         self._times: Times = np.zeros(slots, np.int64)
         self._slots = slots
         self._period_ns = 1e9 / rate_hz
