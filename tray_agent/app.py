@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from tray_agent.core.desktop import Desktop
 from tray_agent.daemon.control import SOCKET_NAME
 from tray_agent.daemon.daemon import Daemon, Folders
 from tray_agent.errors import AlreadyRunning, PlatformUnavailable
+from tray_agent.runtime.log_file import LogFile
 from tray_agent.settings import paths
 from tray_agent.settings.app import AppSettings
 from tray_agent.settings.reload import SettingsWatcher
@@ -193,7 +193,7 @@ def run_daemon(options: RunOptions) -> None:
         if options.game:
             started.game(options.game)
         app = started.app
-        _log_to_file()
+        logging.getLogger().addHandler(LogFile(paths.state_folder() / "daemon.log"))
         desktop = _desktop_of(options, started)
         daemon = Daemon(desktop, settings, folders(app), options.game)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -237,12 +237,6 @@ def _single_instance() -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _log_to_file() -> None:
-    handler = RotatingFileHandler(paths.state_folder() / "daemon.log", maxBytes=1 << 20, backupCount=3)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
 
 
 def _start_tray() -> subprocess.Popen[bytes] | None:

@@ -170,13 +170,13 @@ def new_doom(tmp_path: Path) -> Iterator[Doom]:
 class DaemonProcess:
     """`tray-agent run` in a process of its own, below a home of its own."""
 
-    def __init__(self, home: Path, options: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, said: Path, options: list[str], environment: dict[str, str]) -> None:
         self.home = home
         self.socket = home / "run" / "control"
         self._options = options
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = home / "stderr"
+        self._said = said
         self.guards: set[int] = set()
 
     def start(self) -> "DaemonProcess":
@@ -256,7 +256,12 @@ class DaemonProcess:
 
     def session(self) -> SessionReader:
         """The newest session it wrote."""
-        folders = sorted((self.home / "data" / "sessions").rglob("session.json"), key=lambda p: p.stat().st_mtime_ns)
+        return self.session_in(self.home / "data" / "sessions")
+
+    @staticmethod
+    def session_in(root: Path) -> SessionReader:
+        """The newest session below a folder."""
+        folders = sorted(root.rglob("session.json"), key=lambda p: p.stat().st_mtime_ns)
         assert folders, "no session was written"
         return SessionReader(folders[-1].parent)
 
@@ -284,6 +289,7 @@ class Daemons:
     def __init__(self, tmp_path: Path) -> None:
         self.home = tmp_path / "home"
         self.home.mkdir(mode=0o700)
+        self._said = tmp_path / "stderr"
         self.started: list[DaemonProcess] = []
 
     def environment(self, **changes: str) -> dict[str, str]:
@@ -294,7 +300,7 @@ class Daemons:
     def start(self, options: list[str], tray: bool = False, **environment: str) -> DaemonProcess:
         """Start one; returns at once."""
         options = options if tray else ["--no-tray", *options]
-        daemon = DaemonProcess(self.home, options, self.environment(**environment))
+        daemon = DaemonProcess(self.home, self._said, options, self.environment(**environment))
         self.started.append(daemon)
         return daemon.start()
 
@@ -341,15 +347,23 @@ def playing(daemons: Daemons, doom: Doom) -> DaemonProcess:
 
 def begin_to_play(daemon: DaemonProcess, doom: Doom) -> None:
     """Press the play hotkey, wait until the agent's keys are down in the game."""
-    doom.control.tap(*PLAY)
+    press_until_it_plays(daemon, lambda: doom.control.tap(*PLAY))
+    until(lambda: doom.held_by_agent() == {"Space", "ArrowRight"}, "the agent's keys to go down")
+
+
+def press_until_it_plays(daemon: DaemonProcess, press: Callable[[], None]) -> None:
+    """Press the play hotkey; once more, as a person would, when it came before the guard had heard of the game."""
+    press()
+    again_at = time.monotonic() + 1.0
 
     def plays(status: Status) -> bool:
-        if "no game is ready" in status["detail"]:  # pressed before the guard had heard of the game: once more
-            doom.control.tap(*PLAY)
+        nonlocal again_at
+        if "no game is ready" in status["detail"] and time.monotonic() > again_at:
+            again_at = time.monotonic() + 1.0
+            press()
         return bool(status["mode"] == "playing")
 
     daemon.wait_for(plays, "play to begin")
-    until(lambda: doom.held_by_agent() == {"Space", "ArrowRight"}, "the agent's keys to go down")
 
 
 def begin_to_watch(daemon: DaemonProcess, doom: Doom, ticks: int = 30) -> None:

@@ -174,7 +174,7 @@ class Daemon:
         folder = new_folder(self._folders.sessions, self._profile.name)
         writer = SessionWriter(
             folder, self._spec, self._profile.name, self._profile.vector8, clock=self._desktop.clock,
-            on_failure=lambda error: self._jobs.put(lambda: self._note(str(error))),
+            on_failure=lambda error: self._jobs.put(lambda: self._lose_session(folder, str(error))),
         )  # fmt: skip
         try:
             writer.start()
@@ -202,6 +202,11 @@ class Daemon:
         self._end_watch("stopped")
         self._stopped_by_safety = False
         return ""
+
+    def _lose_session(self, folder: Path, problem: str) -> None:
+        self._note(problem)
+        if self._watching is not None and self._watching.writer.folder == folder:
+            self._end_watch(problem)
 
     def _end_watch(self, why: str) -> None:
         if self._watching is not None:

@@ -15,6 +15,7 @@ from tray_agent.errors import SettingsError
 
 APP = "tray-agent"
 HOME_VARIABLE = "TRAY_AGENT_HOME"
+_LONGEST_RUNTIME = 90  # macOS allows 103 bytes to a socket, Linux 107
 
 
 def config_folder() -> Path:
@@ -38,11 +39,18 @@ def cache_folder() -> Path:
 
 
 def runtime_folder() -> Path:
-    """Sockets and lock files; keep names in it short, socket paths are limited to about 100 bytes."""
+    """Sockets and lock files; keep names in it short, socket paths are limited to about 100 bytes.
+
+    Raises:
+        SettingsError: it can't be used, or its path leaves no room for a socket's name.
+    """
     home = _below_home("run")
     if home is None and sys.platform == "linux" and not os.environ.get("XDG_RUNTIME_DIR"):
         home = state_folder() / "run"  # no session of its own (ssh, cron): rather ours than a folder in /tmp
-    return _private(home or platformdirs.user_runtime_path(APP, appauthor=False))
+    folder = _private(home or platformdirs.user_runtime_path(APP, appauthor=False))
+    if os.name == "posix" and len(os.fsencode(folder)) > _LONGEST_RUNTIME:
+        raise SettingsError(f"{folder}: too long a path for sockets. Set {HOME_VARIABLE} to a shorter one.")
+    return folder
 
 
 def user_games() -> Path:
