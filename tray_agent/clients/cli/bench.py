@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.clients.cli.exit_codes import ExitCode, exit_code
+from tray_agent.errors import PlatformUnavailable
 
 _BENCHES = {
     "capture": "CPU of one 1080p frame, grabbed and reduced, against a memcpy and against mss + cv2",
@@ -18,20 +19,45 @@ _BENCHES = {
 }
 
 
+class _LateParser(argparse.ArgumentParser):
+    """Loads its benchmark only when that one is asked for: other verbs need not wait for what it imports."""
+
+    module = ""
+    _loaded: Any = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As usual, after the benchmark has added its options; ends the program where it can't be loaded."""
+        if self._loaded is None:
+            try:
+                self._loaded = importlib.import_module(f"tray_agent.bench.{self.module}")
+            except ImportError as error:
+                problem = _unavailable(self.module, error)
+                self.exit(exit_code(problem), f"{self.prog}: {problem}\n")
+            self._loaded.add_arguments(self)
+            self.set_defaults(module=self._loaded)
+        return super().parse_known_args(args, namespace)
+
+
+def _unavailable(name: str, error: ImportError) -> PlatformUnavailable:
+    return PlatformUnavailable(f"bench {name} can't run here: {error}", "It needs Linux, and Xvfb")
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the verb `bench`."""
     parser = subparsers.add_parser("bench", help="measure this machine: capture, loop, kill, watch")
-    names = parser.add_subparsers(dest="bench", required=True, metavar="NAME")
+    names = parser.add_subparsers(dest="bench", required=True, metavar="NAME", parser_class=_LateParser)
     for name, text in _BENCHES.items():
         one = names.add_parser(name, help=text, description=text)
+        one.module = name
         one.add_argument("--json", action="store_true", help="print one JSON object with flat `metrics`")
-        module = importlib.import_module(f"tray_agent.bench.{name}")
-        module.add_arguments(one)
-        one.set_defaults(run=_run, module=module)
+        one.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    result = args.module.run(args)
+    try:
+        result = args.module.run(args)
+    except ImportError as error:
+        raise _unavailable(args.bench, error) from error
     if args.json:
         print(json.dumps(result))
         return ExitCode.OK
