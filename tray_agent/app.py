@@ -4,9 +4,8 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tray_agent.daemon.control import SOCKET_NAME
 from tray_agent.daemon.daemon import Daemon, Folders
 from tray_agent.errors import AlreadyRunning, PlatformUnavailable
 from tray_agent.runtime.log_file import LogFile
+from tray_agent.runtime.tray_process import TrayProcess
 from tray_agent.settings import paths
 from tray_agent.settings.app import AppSettings
 from tray_agent.settings.reload import SettingsWatcher
@@ -178,8 +178,8 @@ def only_logging(desktop: Desktop, path: Path) -> Desktop:
     return replace(desktop, guard_backend="log", guard_options={"path": str(path), "hearing": hearing})
 
 
-def run_daemon(options: RunOptions) -> None:
-    """Run the daemon in this process until it is told to quit.
+def run_daemon(options: RunOptions, tell: Callable[[str], None]) -> None:
+    """Run the daemon in this process until it is told to quit; `tell` gets a few lines once it is ready.
 
     Raises:
         AlreadyRunning: another one of this user runs.
@@ -198,29 +198,49 @@ def run_daemon(options: RunOptions) -> None:
         daemon = Daemon(desktop, settings, folders(app), options.game)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: daemon.request_quit())
-        tray = None
+        tray = TrayProcess(socket_path())
         try:
             daemon.start()
-            tray = _start_tray() if options.tray and app.tray else None
+            if options.tray and app.tray:
+                tray.start()
             _log.info("ready on %s; socket %s", desktop.name, socket_path())
+            tell(_greeting(app, options))
             daemon.run()
         finally:
             daemon.close()
-            _end_tray(tray)
+            tray.close()
+
+
+def _greeting(app: AppSettings, options: RunOptions) -> str:
+    hotkeys = {name: " + ".join(held) for name, held in app.hotkeys.as_dict().items()}
+    lines = [
+        "Tray Agent is ready. Bring a game to the front, then press",
+        f"  {hotkeys['watch']}  to have it watch and learn (again: stop watching)",
+        f"  {hotkeys['play']}  to hand the game over; touch anything to take it back",
+        f"  {hotkeys['kill']}  to let go of every key, whatever happens",
+        "End it with Ctrl+C here, or: tray-agent quit",
+    ]
+    if options.output == "log":
+        lines.insert(0, f"Nothing will be pressed; what would be goes to {_would_press()}")
+    return "\n".join(lines)
+
+
+def _would_press() -> Path:
+    return paths.state_folder() / "would-press.jsonl"
 
 
 def _desktop_of(options: RunOptions, settings: Settings) -> Desktop:
     if options.socket is not None:
-        desktop = environment_desktop(options.socket, options.speed, has_sound=False)
+        from tray_agent.platforms.env.messages import sound_path
+
+        desktop = environment_desktop(options.socket, options.speed, sound_path(options.socket).exists())
     else:
         desktop = real_desktop(settings.app)
         # each reader is a process, and plugging a pad in is seen by every program: only where a game needs it
         if any(keys.PAD.intersection(game.controls.names) for game in settings.games.values()):
             desktop = with_pads(desktop)
     if options.output == "log":
-        path = paths.state_folder() / "would-press.jsonl"
-        _log.info("nothing will be pressed; see %s", path)
-        return only_logging(desktop, path)
+        return only_logging(desktop, _would_press())
     return desktop
 
 
@@ -237,27 +257,6 @@ def _single_instance() -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _start_tray() -> subprocess.Popen[bytes] | None:
-    """The icon lives in a process of its own: toolkits that crash or hang must not touch the daemon."""
-    command = [sys.executable, "-m", "tray_agent.clients.tray", "--socket", str(socket_path())]
-    try:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        _log.warning("no tray icon: %s; everything works from the command line", error)
-        return None
-
-
-def _end_tray(tray: "subprocess.Popen[bytes] | None") -> None:
-    if tray is None:
-        return
-    tray.terminate()
-    try:
-        tray.wait(3.0)
-    except subprocess.TimeoutExpired:
-        tray.kill()
-        tray.wait()
 
 
 def release_all(backend: str, options: dict[str, Any]) -> list[str]:

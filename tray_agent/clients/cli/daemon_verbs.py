@@ -41,7 +41,8 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    app.run_daemon(app.RunOptions(args.game, args.env_socket, args.env_speed, args.output, not args.no_tray))
+    options = app.RunOptions(args.game, args.env_socket, args.env_speed, args.output, not args.no_tray)
+    app.run_daemon(options, lambda text: print(text, file=sys.stderr, flush=True))
     return ExitCode.OK
 
 
