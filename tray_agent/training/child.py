@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-import warnings
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from tray_agent.training.replay import Replay
 _FIRST_BUNDLE_UPDATES = 100
 _PROGRESS_EVERY_S = 0.5
 _LOAD_CHUNK = 256
+_Message = tuple[dict[str, Any], bytes]
 _REST_AFTER_PASSES = 60  # epochs without new data after which more learning is only memorising
 
 
@@ -49,7 +50,6 @@ class TrainerConfig:
     Attributes:
         game, vector, spec: what is learned.
         sessions, models, checkpoints: root folders.
-        live_session: name of the session being written now ("" if none): loaded as far as it is on disk.
         bundle_every_s: seconds between bundles.
         replay_bytes: memory for frames.
         nice, threads, seed: how the process runs.
@@ -81,12 +81,13 @@ class TrainerConfig:
 class Trainer:
     """Learns until told to stop. `run()` is the main thread's loop."""
 
-    def __init__(self, config: TrainerConfig, inbox: "queue.SimpleQueue[tuple[dict[str, Any], bytes] | None]") -> None:
+    def __init__(self, config: TrainerConfig, inbox: "queue.SimpleQueue[_Message | None]") -> None:
         self._config = config
         self._inbox = inbox
         self._replay = Replay(config.spec, config.replay_bytes, config.seed)
         self._learner = Learner(config.spec, config.vector, self._replay, config.seed)
         self._exporter = Exporter(config.spec)
+        self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
         self._stopping = False
         self._last_bundle = 0.0
@@ -117,8 +118,7 @@ class Trainer:
 
     def _warm_up_exporter(self) -> None:
         """Trace now, while there is nothing to learn yet: it takes seconds."""
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore")
+        with contextlib.redirect_stdout(sys.stderr):
             self._exporter.export(self._learner.average)
 
     def _can_work(self) -> bool:
@@ -129,22 +129,38 @@ class Trainer:
         return passes > _REST_AFTER_PASSES
 
     def _load_sessions(self) -> Iterator[int]:
+        """Read what was recorded, newest first, some ticks at a time; yields how many.
+
+        New ticks of a session wait until what the disk has of it is read: they come later than that.
+        """
         listing = list_sessions(self._config.sessions, self._config.game)
         for folder, why in listing.damaged.items():
             emit("skipped", session=folder.name, why=why)
-        for folder in (listed.folder for listed in listing.sessions):
+        folders = [listed.folder for listed in reversed(listing.sessions)]
+        self._held_back = {folder.name: [] for folder in folders}
+        for folder in folders:
             try:
-                reader = SessionReader(folder)
-                if reader.spec.digest != self._config.spec.digest:
-                    emit("skipped", session=folder.name, why="recorded with other controls, rate or picture")
-                    continue
-                for count, sample in enumerate(reader.samples()):
-                    self._replay.add(folder.name, sample)
-                    if count % _LOAD_CHUNK == 0:
-                        yield count
+                yield from self._load(folder, is_newest=folder == folders[0])
             except SessionError as error:
                 emit("skipped", session=folder.name, why=str(error))
             self._updates_at_data = self._learner.updates
+            for message in self._held_back.pop(folder.name):
+                self._take(message)
+
+    def _load(self, folder: Path, is_newest: bool) -> Iterator[int]:
+        if self._replay.full and not is_newest:
+            emit("skipped", session=folder.name, why="newer sessions fill the memory set aside for learning")
+            return
+        reader = SessionReader(folder)
+        if reader.spec.digest != self._config.spec.digest:
+            emit("skipped", session=folder.name, why="recorded with other controls, rate or picture")
+            return
+        for count, sample in enumerate(reader.samples()):
+            self._replay.add(folder.name, sample)
+            if count % _LOAD_CHUNK == 0:
+                yield count
+            if self._replay.full and not is_newest:
+                return
 
     def _take_messages(self, block_s: float) -> None:
         with contextlib.suppress(queue.Empty):
@@ -153,11 +169,14 @@ class Trainer:
                 self._take(message)
                 message = self._inbox.get_nowait()
 
-    def _take(self, message: tuple[dict[str, Any], bytes] | None) -> None:
+    def _take(self, message: "_Message | None") -> None:
         if message is None:
             self._stopping = True
             return
         header, payload = message
+        if (waiting := self._held_back.get(header.get("session", ""))) is not None:
+            waiting.append(message)
+            return
         match header["op"]:
             case "samples":
                 for sample in unpack_samples(self._config.spec, header["count"], payload):
@@ -250,7 +269,7 @@ def emit(event: str, **fields: Any) -> None:
         sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
-def _read_stdin(inbox: "queue.SimpleQueue[tuple[dict[str, Any], bytes] | None]") -> None:
+def _read_stdin(inbox: "queue.SimpleQueue[_Message | None]") -> None:
     with contextlib.suppress(OSError, ValueError):
         while (message := read_message(sys.stdin.buffer)) is not None:
             inbox.put(message)
@@ -268,11 +287,16 @@ def main() -> int:
     if hasattr(os, "nice"):
         os.nice(config.nice)
     torch.set_num_threads(config.threads)
-    inbox: queue.SimpleQueue[tuple[dict[str, Any], bytes] | None] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
     threading.Thread(target=_read_stdin, args=(inbox,), name="trainer-stdin", daemon=True).start()
-    Trainer(config, inbox).run()
+    code = 0
+    try:
+        Trainer(config, inbox).run()
+    except BaseException:  # noqa: BLE001 - told and turned into an exit code below
+        traceback.print_exc()
+        code = 1
     sys.stderr.flush()
-    os._exit(0)  # the reader thread may sit in a blocking read that interpreter shutdown can't interrupt
+    os._exit(code)  # the reader thread may sit in a blocking read that interpreter shutdown can't interrupt
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 Tracing takes seconds, so it is done once per network; a refresh only replaces the weights inside the traced graph.
 """
 
+import warnings
+
 import numpy as np
 import onnx
 import torch
@@ -51,10 +53,12 @@ class Exporter:
         )
 
     def _trace(self, net: PolicyNet) -> onnx.ModelProto:
-        program = torch.onnx.export(
-            net, self.example(), dynamo=True, optimize=False, external_data=False,
-            input_names=["frames", "audio", "vector"], output_names=list(OUTPUTS), verbose=False,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of its own insides
+            program = torch.onnx.export(
+                net, self.example(), dynamo=True, optimize=False, external_data=False,
+                input_names=["frames", "audio", "vector"], output_names=list(OUTPUTS), verbose=False,
+            )  # fmt: skip
         if program is None:
             raise BundleError("torch.onnx.export gave no program")
         return program.model_proto
@@ -78,5 +82,7 @@ class Exporter:
             names = [i.name for i in session.get_inputs()]
             feed = dict(zip(("frames", "audio", "vector"), (t.numpy() for t in example), strict=True))
             got = session.run(None, {n: feed[n] for n in names})
-            worst = max([worst, *(float(np.abs(a - b).max()) for a, b in zip(expected, got, strict=True) if a.size)])
+            with np.errstate(invalid="ignore"):
+                differences = [np.abs(a - b).max() for a, b in zip(expected, got, strict=True) if a.size]
+            worst = float(np.max([worst, *differences]))  # unlike max() it hands NaN on
         return worst

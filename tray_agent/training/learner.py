@@ -4,13 +4,14 @@ AdamW with a constant rate and an exponential moving average of the weights; the
 schedule because there is no end: watching goes on as long as the player likes.
 """
 
-import contextlib
-import json
+import logging
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -22,12 +23,15 @@ from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.replay import Batch, Replay
 
+_log = logging.getLogger(__name__)
 BATCH = 64
 LEARNING_RATE = 1e-3
 EMA = 0.995
 MIN_TICKS = 64
 _STATISTICS_FRAMES = 1024
 _PROBE_STEPS = 3
+
+_Outputs = tuple[Tensor, Tensor, Tensor]
 
 
 class Learner:
@@ -69,12 +73,13 @@ class Learner:
         loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimizer.step()
-        self._follow()
+        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        if torch.isfinite(norm):  # one broken batch must not spoil all weights for good
+            self.optimizer.step()
+            self._follow()
         self.updates += 1
         value = float(loss.detach())
-        self.loss = value if self.updates == 1 else 0.98 * self.loss + 0.02 * value
+        self.loss = value if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * value
         return value
 
     def _bf16_is_faster(self) -> bool:
@@ -108,26 +113,29 @@ class Learner:
         frames, audio, vector = (p.to(self.device) for p in parts)
         return frames, audio, vector
 
-    def _loss(self, outputs: tuple[Tensor, Tensor, Tensor], actions: Tensor) -> Tensor:
+    def _loss(self, outputs: _Outputs, actions: Tensor) -> Tensor:
         """Sum of mean cross-entropies: held bits, bins of relative controls, bins of axes."""
-        held, relative, axes = self.spec.controls.split(actions)  # type: ignore[arg-type]
-        targets: list[tuple[Tensor, Tensor, Tensor]] = [
-            (outputs[1], torch.as_tensor(relative), self._bins), (outputs[2], torch.as_tensor(axes), self._axis_bins)
-        ]  # fmt: skip
-        total = torch.zeros((), device=self.device)
+        held, _, _ = self.spec.controls.split(actions)  # type: ignore[arg-type]
+        total = torch.zeros((), device=actions.device)
         if held.shape[-1]:
             total = total + functional.binary_cross_entropy_with_logits(outputs[0].float(), torch.as_tensor(held))
-        for logits, values, bins in targets:
-            if values.shape[-1]:
-                nearest = (values[..., None] - bins.to(self.device)).abs().argmin(-1)
-                total = total + functional.cross_entropy(logits.float().flatten(0, 1), nearest.flatten())
+        for logits, nearest in self._binned(outputs, actions):
+            total = total + functional.cross_entropy(logits.flatten(0, 1), nearest.flatten())
         return total
+
+    def _binned(self, outputs: _Outputs, actions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits (n, controls, bins) and right bins (n, controls) of relative controls and axes, if there are any."""
+        _, relative, axes = self.spec.controls.split(actions)  # type: ignore[arg-type]
+        for logits, values, bins in ((outputs[1], relative, self._bins), (outputs[2], axes, self._axis_bins)):
+            if values.shape[-1]:
+                wanted = torch.as_tensor(values)
+                yield logits.float(), (wanted[..., None] - bins.to(wanted.device)).abs().argmin(-1)
 
     def held_out(self) -> dict[str, float]:
         """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.
 
-        `loss`; `balanced_accuracy` = mean over buttons of the mean recall of held and released (0.5 = knows nothing);
-        `baseline_loss` = loss of the best constant prediction.
+        `loss`, as in learning; `baseline_loss` = that of the best constant prediction; `balanced_accuracy` = mean over
+        buttons of the mean recall of held and released (0.5 = knows nothing), only with buttons.
         """
         batch = self.replay.held_out()
         if batch is None:
@@ -138,18 +146,14 @@ class Learner:
         with torch.no_grad():
             outputs = self.average(torch.from_numpy(batch.frames), torch.from_numpy(batch.audio),
                                    self._vector.expand(n, -1))  # fmt: skip
-        measures = {"ticks": float(n)}
+            loss = float(self._loss(outputs, actions))
         held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5
+        baseline = sum(_entropy(nearest.numpy()) for _, nearest in self._binned(outputs, actions))
+        measures = {"ticks": float(n), "loss": loss}
         if held.shape[1]:
-            guess = outputs[0].numpy() >= 0.0
-            p = held.mean(0).clip(1e-4, 1 - 1e-4)
-            measures["baseline_loss"] = float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
-            measures["loss"] = float(functional.binary_cross_entropy_with_logits(
-                outputs[0], actions[:, : held.shape[1]]))  # fmt: skip
-            recalls = [np.mean([(guess[m, i] == held[m, i]).mean() for m in (held[:, i], ~held[:, i]) if m.any()])
-                       for i in range(held.shape[1])]  # fmt: skip
-            measures["balanced_accuracy"] = float(np.mean(recalls))
-        return measures
+            baseline += _entropy(held.astype(np.int64))
+            measures["balanced_accuracy"] = _balanced_accuracy(outputs[0].numpy() >= 0.0, held)
+        return measures | {"baseline_loss": float(baseline)}
 
     def save_checkpoint(self, path: Path) -> None:
         """Write network, average and optimiser atomically (safetensors).
@@ -160,7 +164,7 @@ class Learner:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(path, save(dict(self._tensors()), metadata={
             "architecture": ARCHITECTURE, "spec": self.spec.digest, "updates": str(self.updates),
-            "statistics_at": str(self._statistics_at), "steps": json.dumps(self.updates),
+            "statistics_at": str(self._statistics_at), "steps": str(self._steps()),
         }))  # fmt: skip
 
     def load_checkpoint(self, path: Path) -> bool:
@@ -171,22 +175,33 @@ class Learner:
                 if (metadata.get("architecture"), metadata.get("spec")) != (ARCHITECTURE, self.spec.digest):
                     return False
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        except (OSError, SafetensorError):
+            counts = [int(metadata[name]) for name in ("updates", "statistics_at", "steps")]
+            self._take_tensors(tensors, counts[2])
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            if path.exists():
+                _log.warning("checkpoint %s is not usable (%s); learning begins anew", path, error)
             return False
-        for net, prefix in ((self.net, "net."), (self.average, "average.")):
-            net.load_state_dict(
-                {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}, strict=False
-            )
-        for i, parameter in enumerate(self.net.parameters()):
-            with contextlib.suppress(KeyError):
-                self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(metadata["updates"])),
-                    "exp_avg": tensors[f"adam.{i}.m"].to(parameter.device),
-                    "exp_avg_sq": tensors[f"adam.{i}.v"].to(parameter.device),
-                }
-        self.updates = int(metadata["updates"])
-        self._statistics_at = int(metadata["statistics_at"])
+        self.updates, self._statistics_at = counts[:2]
         return True
+
+    def _take_tensors(self, tensors: dict[str, Tensor], steps: int) -> None:
+        """All or nothing. Raises ValueError."""
+        parameters = list(self.net.parameters())
+        moments = [(tensors.get(f"adam.{i}.m"), tensors.get(f"adam.{i}.v")) for i in range(len(parameters))]
+        nets = [(net, _of(tensors, prefix)) for net, prefix in ((self.net, "net."), (self.average, "average."))]
+        for net, own in nets:
+            _check_fit(net, own)
+        for net, own in nets:
+            net.load_state_dict(own)
+        for parameter, (m, v) in zip(parameters, moments, strict=True):
+            if m is not None and v is not None:  # heads of controls that the game does not have never move
+                own_state = {"exp_avg": m.to(parameter.device), "exp_avg_sq": v.to(parameter.device)}
+                self.optimizer.state[parameter] = {"step": torch.tensor(float(steps))} | own_state
+
+    def _steps(self) -> int:
+        """How many steps the optimiser has made."""
+        state = self.optimizer.state.get(next(self.net.parameters()))
+        return int(state["step"]) if state else 0
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for net, prefix in ((self.net, "net."), (self.average, "average.")):
@@ -196,3 +211,30 @@ class Learner:
             if state := self.optimizer.state.get(parameter):
                 yield f"adam.{i}.m", state["exp_avg"].cpu().contiguous()
                 yield f"adam.{i}.v", state["exp_avg_sq"].cpu().contiguous()
+
+
+def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _check_fit(net: PolicyNet, tensors: dict[str, Tensor]) -> None:
+    expected = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != expected:
+        raise ValueError("its tensors are not the network's")
+
+
+def _entropy(classes: npt.NDArray[np.int64]) -> float:
+    """Loss of the best constant prediction of classes (n, controls), mean over controls."""
+    entropies = []
+    for column in classes.T:
+        shares = np.bincount(column) / len(column)
+        shares = shares[shares > 0]
+        entropies.append(-(shares * np.log(shares)).sum())
+    return float(np.mean(entropies))
+
+
+def _balanced_accuracy(guess: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]) -> float:
+    recalls = []
+    for said, was in zip(guess.T, held.T, strict=True):
+        recalls.append(np.mean([(said[where] == was[where]).mean() for where in (was, ~was) if where.any()]))
+    return float(np.mean(recalls))

@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
 
@@ -20,6 +21,7 @@ AXIS_BINS = tuple(round(-1.0 + 0.2 * i, 1) for i in range(11))
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _MIN_STD = 8.0 / 255.0  # below this a pixel is still: dividing by less would blow up its noise
 _CLIP = 5.0
+_LEAST_SIDE = 36  # smaller pictures leave nothing for the last convolution
 
 
 class Preprocess(nn.Module):
@@ -68,11 +70,12 @@ class PolicyNet(nn.Module):
         self.preprocess = Preprocess(spec)
         self.stem = nn.Sequential(nn.Conv2d(self.preprocess.planes, 32, 8, 4), nn.GroupNorm(1, 32), nn.ReLU(),
                                   nn.Conv2d(32, 64, 4, 2), nn.GroupNorm(1, 64))  # fmt: skip
+        self.margin = (0, max(0, _LEAST_SIDE - spec.frame_width), 0, max(0, _LEAST_SIDE - spec.frame_height))
         self.film = nn.Linear(spec.vector_size, 2 * 64)
         self.top = nn.Sequential(nn.Conv2d(64, 64, 3, 1), nn.GroupNorm(1, 64), nn.ReLU(), nn.Flatten())
         with torch.no_grad():
             planes = torch.zeros(1, self.preprocess.planes, spec.frame_height, spec.frame_width)
-            features = self.top(self.stem(planes)).shape[1]
+            features = self.top(self.stem(self._padded(planes))).shape[1]
         self.sound = nn.Sequential(nn.Flatten(), nn.Linear(spec.audio_shape[0] * spec.audio_shape[1], 64), nn.ReLU())
         self.trunk = nn.Sequential(nn.Linear(features + 64, width), nn.LayerNorm(width), nn.ReLU(), nn.Dropout(dropout))
         controls = spec.controls
@@ -83,6 +86,9 @@ class PolicyNet(nn.Module):
         self.axes = nn.Linear(width, max(1, self.sizes[2]) * len(AXIS_BINS))
         self._initialise()
 
+    def _padded(self, planes: Tensor) -> Tensor:
+        return functional.pad(planes, self.margin) if any(self.margin) else planes
+
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -92,7 +98,7 @@ class PolicyNet(nn.Module):
             nn.init.orthogonal_(head.weight, 0.01)
 
     def forward(self, frames: Tensor, audio: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.stem(self.preprocess(frames))
+        x = self.stem(self._padded(self.preprocess(frames)))
         scale, shift = self.film(vector)[:, :, None, None].chunk(2, dim=1)
         x = self.top(torch.relu(x * (1.0 + scale) + shift))
         hidden = self.trunk(torch.cat([x, self.sound(audio)], dim=1))

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tray_agent.core.media import Pixels
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 
 HELD_OUT_SECONDS = 10.0
 HELD_OUT_EVERY = 6
-_GROWTH = 1024
+BLOCK = 512
+"""Ticks whose frames are allocated, and given up, together."""
+_STALE_SHARE = 100  # the index may miss the newest hundredth: building it costs more than they are worth
+
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -26,82 +31,137 @@ class Batch:
 
 
 @dataclass
-class _Stretch:
-    """Growing arrays of one session."""
+class _Session:
+    """Ticks of one session by position: dense, from 0. Frames lie in blocks, the oldest of which may be gone."""
 
-    frames: npt.NDArray[np.uint8]
     audio: npt.NDArray[np.float32]
     actions: npt.NDArray[np.float32]
     flags: npt.NDArray[np.int32]
-    first_tick: int
+    ticks: Integers
+    blocks: list[npt.NDArray[np.uint8] | None] = field(default_factory=list)
+    gone: int = 0  # positions before this one have lost their frames
     length: int = 0
     starts: list[int] = field(default_factory=list)  # positions where history may not reach over
 
-    def grow(self) -> None:
-        for name in ("frames", "audio", "actions", "flags"):
+    @property
+    def last_tick(self) -> int:
+        return int(self.ticks[self.length - 1]) if self.length else -1
+
+    def append(self, sample: TickSample) -> bool:
+        """Take a tick; True when a new block was made for it."""
+        i = self.length
+        if i == len(self.flags):
+            self._grow()
+        # a hole (ticks lost) is closed: positions stay dense, history just may not reach over it
+        if i == 0 or sample.flags & TickFlag.GAP or sample.tick != self.last_tick + 1:
+            self.starts.append(i)
+        begins_block = i % BLOCK == 0
+        if begins_block:
+            self.blocks.append(np.empty((BLOCK, *sample.pixels.shape), np.uint8))
+        self.frame(i)[:] = sample.pixels
+        self.audio[i], self.actions[i] = sample.audio, sample.action
+        self.flags[i], self.ticks[i] = int(sample.flags), sample.tick
+        self.length += 1
+        return begins_block
+
+    def frame(self, i: int) -> Pixels:
+        """Pixels of a position that is not gone."""
+        block = self.blocks[i // BLOCK]
+        assert block is not None  # noqa: S101 - positions below `gone` are never asked for
+        pixels: Pixels = block[i % BLOCK]
+        return pixels
+
+    def history(self, i: int, frames: int) -> Pixels:
+        """The last `frames` frames up to position i, the first of its stretch repeated where there are too few."""
+        start = max(self.gone, self.starts[int(np.searchsorted(self.starts, i, side="right")) - 1])
+        return np.stack([self.frame(max(start, j)) for j in range(i - frames + 1, i + 1)])
+
+    def drop_block(self) -> int:
+        """Give up the oldest block of frames; returns how many ticks went with it."""
+        before = self.gone
+        self.blocks[before // BLOCK] = None
+        self.gone = min(self.length, before + BLOCK)
+        return self.gone - before
+
+    def _grow(self) -> None:
+        for name in ("audio", "actions", "flags", "ticks"):
             old = getattr(self, name)
-            setattr(
-                self, name, np.concatenate([old, np.zeros((max(_GROWTH, len(old) // 2), *old.shape[1:]), old.dtype)])
-            )
+            more = np.zeros((max(BLOCK, len(old) // 2), *old.shape[1:]), old.dtype)
+            setattr(self, name, np.concatenate([old, more]))
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What can be drawn; a tick is packed as session number << 40 | position."""
+
+    sessions: list[_Session]
+    learn: Integers
+    cumulative: npt.NDArray[np.float64]  # weights of `learn`, summed up
+    held_out: Integers
+    total: int  # ticks held when it was built
 
 
 class Replay:
-    """All samples of one game, up to `max_bytes` of frames; when full, the oldest session goes first."""
+    """All samples of one game, up to `max_bytes` of frames; when full, the oldest ticks go first."""
 
     def __init__(self, spec: PolicySpec, max_bytes: int, seed: int = 0) -> None:
         self._spec = spec
-        self._max_bytes = max_bytes
+        block_bytes = BLOCK * spec.frame_height * spec.frame_width * 3
+        self._max_blocks = max(2, max_bytes // block_bytes)
+        self._blocks = 0
         self._random = np.random.default_rng(seed)
-        self._stretches: dict[str, _Stretch] = {}
-        self._index_cache: tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]] | None = None
+        self._sessions: dict[str, _Session] = {}
+        self._index: _Index | None = None
         self.total = 0
+        """Ticks held."""
 
     def add(self, session: str, sample: TickSample) -> None:
-        """Append one tick.
+        """Append one tick. Names of sessions sort by age.
 
         Ticks at or before the session's last one are ignored, so that repeats after a restart do no harm.
         """
-        stretch = self._stretches.get(session)
-        if stretch is None:
-            stretch = self._stretches[session] = self._new_stretch(sample.tick)
-        if stretch.length and sample.tick < stretch.first_tick + stretch.length:
+        held = self._sessions.get(session)
+        if held is None:
+            held = self._sessions[session] = self._new_session()
+        if sample.tick <= held.last_tick:
             return
-        if stretch.length == len(stretch.frames):
-            stretch.grow()
-        i = stretch.length
-        # a hole (ticks lost) is closed: positions stay dense, history just may not reach over it
-        if i == 0 or sample.flags & TickFlag.GAP or sample.tick != stretch.first_tick + i:
-            stretch.starts.append(i)
-        stretch.first_tick = sample.tick - i
-        stretch.frames[i], stretch.audio[i], stretch.actions[i] = sample.pixels, sample.audio, sample.action
-        stretch.flags[i] = int(sample.flags)
-        stretch.length += 1
+        self._blocks += held.append(sample)
         self.total += 1
-        self._index_cache = None
-        self._make_room(session)
+        while self._blocks > self._max_blocks:
+            self._drop_oldest()
 
     def mark(self, session: str, first: int, last: int, flags: TickFlag) -> None:
         """Add flags to ticks first..last of a session; unknown ones are ignored."""
-        stretch = self._stretches.get(session)
-        if stretch is not None:
-            a, b = max(0, first - stretch.first_tick), min(stretch.length, last - stretch.first_tick + 1)
-            if a < b:
-                stretch.flags[a:b] |= int(flags)
-                self._index_cache = None
+        held = self._sessions.get(session)
+        if held is not None:
+            ticks = held.ticks[: held.length]
+            a, b = np.searchsorted(ticks, first), np.searchsorted(ticks, last, side="right")
+            held.flags[a:b] |= int(flags)
+            self._index = None
 
     def last_tick(self, session: str) -> int:
         """Number of the last tick held of a session, -1 if none."""
-        stretch = self._stretches.get(session)
-        return stretch.first_tick + stretch.length - 1 if stretch and stretch.length else -1
+        held = self._sessions.get(session)
+        return held.last_tick if held is not None else -1
 
     @property
     def sessions(self) -> int:
         """How many sessions are held."""
-        return len(self._stretches)
+        return len(self._sessions)
+
+    @property
+    def full(self) -> bool:
+        """Whether what is added now pushes older ticks out."""
+        return self._blocks >= self._max_blocks
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory that frames take."""
+        return self._blocks * BLOCK * self._spec.frame_height * self._spec.frame_width * 3
 
     def learnable(self) -> int:
         """How many ticks can be drawn for learning."""
-        return len(self._indices()[0])
+        return len(self._indexed().learn)
 
     def draw(self, n: int) -> Batch:
         """A random batch; rare combinations of held buttons are drawn more often (weight count^-0.5).
@@ -109,80 +169,78 @@ class Replay:
         Raises:
             ValueError: nothing learnable yet.
         """
-        index, cumulative, _ = self._indices()
-        if not len(index):
+        index = self._indexed()
+        if not len(index.learn):
             raise ValueError("nothing to learn from yet")
-        picks = index[np.searchsorted(cumulative, self._random.random(n), side="right").clip(0, len(index) - 1)]
-        return self._gather(picks)
+        places = np.searchsorted(index.cumulative, self._random.random(n), side="right")
+        return self._gather(index, index.learn[places.clip(0, len(index.learn) - 1)])
 
     def held_out(self, limit: int = 512) -> Batch | None:
         """Evenly spread ticks of the held-out stretches, None while there are none."""
-        index = self._indices()[2]
-        if not len(index):
+        index = self._indexed()
+        count = len(index.held_out)
+        if not count:
             return None
-        return self._gather(index[np.linspace(0, len(index) - 1, min(limit, len(index))).astype(np.int64)])
+        return self._gather(index, index.held_out[np.linspace(0, count - 1, min(limit, count)).astype(np.int64)])
 
     def some_frames(self, n: int) -> npt.NDArray[np.uint8]:
-        """Up to n frames spread over all sessions, shape (n, H, W, 3)."""
-        per = max(1, n // max(1, len(self._stretches)))
-        parts = [
-            s.frames[np.unique(np.linspace(0, s.length - 1, min(per, s.length)).astype(np.int64))]
-            for s in self._stretches.values()
-            if s.length
-        ]
-        return np.concatenate(parts)
-
-    def _new_stretch(self, first_tick: int) -> _Stretch:
-        s = self._spec
-        return _Stretch(
-            frames=np.zeros((_GROWTH, s.frame_height, s.frame_width, 3), np.uint8),
-            audio=np.zeros((_GROWTH, *s.audio_shape), np.float32),
-            actions=np.zeros((_GROWTH, s.controls.size), np.float32),
-            flags=np.zeros(_GROWTH, np.int32),
-            first_tick=first_tick,
+        """Up to n frames spread over all sessions, shape (n, H, W, 3); at least one tick must be held."""
+        per = max(1, n // max(1, len(self._sessions)))
+        return np.stack(
+            [
+                s.frame(int(i))
+                for s in self._sessions.values()
+                for i in np.unique(np.linspace(s.gone, s.length - 1, min(per, s.length - s.gone)).astype(np.int64))
+            ]
         )
 
-    def _make_room(self, current: str) -> None:
-        while len(self._stretches) > 1 and sum(s.frames.nbytes for s in self._stretches.values()) > self._max_bytes:
-            oldest = next(name for name in self._stretches if name != current)
-            self.total -= self._stretches.pop(oldest).length
-            self._index_cache = None
+    def _new_session(self) -> _Session:
+        s = self._spec
+        return _Session(
+            audio=np.zeros((BLOCK, *s.audio_shape), np.float32),
+            actions=np.zeros((BLOCK, s.controls.size), np.float32),
+            flags=np.zeros(BLOCK, np.int32),
+            ticks=np.zeros(BLOCK, np.int64),
+        )
 
-    def _indices(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Packed (session number << 40 | position) of learnable ticks, cumulative weights, held-out ticks."""
-        if self._index_cache is None:
-            self._index_cache = self._build_indices()
-        return self._index_cache
+    def _drop_oldest(self) -> None:
+        name = min(self._sessions)
+        oldest = self._sessions[name]
+        self.total -= oldest.drop_block()
+        self._blocks -= 1
+        if oldest.gone == oldest.length:
+            del self._sessions[name]
+        self._index = None
 
-    def _build_indices(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        block = max(1, int(HELD_OUT_SECONDS * self._spec.rate_hz))
-        learn, held_out, codes = [], [], []
+    def _indexed(self) -> _Index:
+        if self._index is None or self.total - self._index.total > self._index.total // _STALE_SHARE:
+            self._index = self._build_index()
+        return self._index
+
+    def _build_index(self) -> _Index:
+        seconds = max(1, int(HELD_OUT_SECONDS * self._spec.rate_hz))
+        sessions = list(self._sessions.values())
+        learn, held_out, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         buttons = len(self._spec.controls.buttons)
         powers = 2 ** (np.arange(buttons) % 62)
-        for number, s in enumerate(self._stretches.values()):
-            position = np.arange(s.length)
-            good = (s.flags[: s.length] & int(TickFlag.LEARN) != 0) & (s.flags[: s.length] & int(TickFlag.STRAYED) == 0)
-            out = position // block % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+        for number, s in enumerate(sessions):
+            position = np.arange(s.gone, s.length)
+            flags, actions = s.flags[s.gone : s.length], s.actions[s.gone : s.length, :buttons]
+            good = (flags & int(TickFlag.LEARN) != 0) & (flags & int(TickFlag.STRAYED) == 0)
+            out = position // seconds % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
             packed = position + (number << 40)
             learn.append(packed[good & ~out])
             held_out.append(packed[good & out])
-            codes.append((s.actions[: s.length, :buttons] >= 0.5)[good & ~out] @ powers)
-        if not learn:
-            empty = np.zeros(0, np.int64)
-            return empty, np.zeros(0), empty
+            codes.append((actions >= 0.5)[good & ~out] @ powers)
         _, inverse, counts = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
         weights = counts[inverse] ** -0.5
-        return np.concatenate(learn), np.cumsum(weights) / max(weights.sum(), 1e-9), np.concatenate(held_out)
+        cumulative = np.cumsum(weights) / max(weights.sum(), 1e-9)
+        return _Index(sessions, np.concatenate(learn), cumulative, np.concatenate(held_out), self.total)
 
-    def _gather(self, packed: npt.NDArray[np.int64]) -> Batch:
-        stretches = list(self._stretches.values())
-        rows = [(stretches[p >> 40], int(p & ((1 << 40) - 1))) for p in packed.tolist()]
+    def _gather(self, index: _Index, packed: Integers) -> Batch:
+        rows = [(index.sessions[p >> 40], int(p & ((1 << 40) - 1))) for p in packed.tolist()]
         return Batch(
-            frames=np.stack([s.frames[self._history(s, i)] for s, i in rows]),
+            frames=np.stack([s.history(i, self._spec.frames) for s, i in rows]),
             audio=np.stack([s.audio[i] for s, i in rows]),
             actions=np.stack([s.actions[i] for s, i in rows]),
         )
-
-    def _history(self, s: _Stretch, i: int) -> npt.NDArray[np.int64]:
-        start = s.starts[max(0, int(np.searchsorted(s.starts, i, side="right")) - 1)] if s.starts else 0
-        return np.arange(i - self._spec.frames + 1, i + 1).clip(start, i)

@@ -5,10 +5,7 @@ sessions from disk, continues from the last checkpoint, and is sent again what t
 """
 
 import contextlib
-import json
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -20,12 +17,18 @@ from typing import Any
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.runtime.worker import Worker
-from tray_agent.training.pipe import pack_samples, write_message
+from tray_agent.training.pipe import pack_samples
+from tray_agent.training.process import TrainerProcess
 
+_Item = dict[str, Any] | tuple[str, list[TickSample]]
 _BATCH = 32
 _RESTART_AFTER_S = 1.0
 _MAX_CRASHES = 5
-_CALM_S = 60.0
+_CALM_S = 60.0  # a trainer that lived so long before it crashed has not crashed "in a row"
+_SILENT_S = 60.0
+_KEEP_S = 10.0
+_WAITING_BYTES = 64 << 20
+_FINISH_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class LearnStatus:
         held_out: measures on stretches never learned from.
         bundles: how many it made; bundle: folder of the newest.
         first_bundle_s: seconds from the first sample to the first bundle.
+        dropped: ticks it was too slow to take; they are on disk, and it gets them when it starts next.
         crashes: how often it had to be restarted; fault: the last trouble, "" if none.
         skipped: sessions that could not be used, with the reason.
     """
@@ -52,6 +56,7 @@ class LearnStatus:
     bundles: int = 0
     bundle: str = ""
     first_bundle_s: float | None = None
+    dropped: int = 0
     crashes: int = 0
     fault: str = ""
     skipped: tuple[str, ...] = ()
@@ -83,21 +88,26 @@ class TrainerJob:
 class TrainingWorker:
     """Owns the trainer's process. All public methods return at once and may be called from any thread."""
 
-    def __init__(self, job: TrainerJob, on_bundle: Callable[[Path], None]) -> None:
+    def __init__(self, job: TrainerJob, on_bundle: Callable[[Path], None], silent_s: float = _SILENT_S) -> None:
         """Store.
 
         Args:
             job: what to learn.
             on_bundle: called from the worker's reader thread with each new bundle's folder.
+            silent_s: a trainer that says nothing for so long is taken for dead.
         """
         self._job = job
         self._on_bundle = on_bundle
-        self._outbox: queue.SimpleQueue[dict[str, Any] | tuple[str, list[TickSample]] | None] = queue.SimpleQueue()
-        self._unacknowledged: deque[tuple[str, TickSample]] = deque(maxlen=4096)
+        self._silent_s = silent_s
+        self._keep = int(_KEEP_S * job.spec.rate_hz)
+        self._most_waiting = max(self._keep, _WAITING_BYTES // (job.spec.frame_width * job.spec.frame_height * 3))
+        self._outbox: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._unacknowledged: deque[tuple[str, TickSample]] = deque(maxlen=self._most_waiting)
         self._marks: deque[dict[str, Any]] = deque(maxlen=256)
+        self._paused = False
         self._lock = threading.Lock()
         self._status = LearnStatus()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: TrainerProcess | None = None
         self._stop = threading.Event()
         self._first_sample = 0.0
         self._worker = Worker("training", lambda _: self._run())
@@ -112,7 +122,7 @@ class TrainingWorker:
     def pid(self) -> int | None:
         """Process id of the trainer, None while it isn't running."""
         process = self._process
-        return process.pid if process is not None and process.poll() is None else None
+        return process.pid if process is not None else None
 
     def start(self) -> None:
         """Start thread and process."""
@@ -121,9 +131,13 @@ class TrainingWorker:
 
     def feed(self, session: str, samples: list[TickSample]) -> None:
         """New ticks of a session."""
-        if samples:
-            self._first_sample = self._first_sample or time.monotonic()
+        if not samples:
+            return
+        self._first_sample = self._first_sample or time.monotonic()
+        if self._outbox.qsize() < self._most_waiting and self.status.state != "failed":
             self._outbox.put((session, samples))
+        else:
+            self._set(dropped=self.status.dropped + len(samples))
 
     def mark(self, session: str, first: int, last: int, flags: TickFlag) -> None:
         """Add flags to ticks already fed."""
@@ -133,6 +147,8 @@ class TrainingWorker:
 
     def tell(self, op: str) -> None:
         """Send "pause", "resume" or "bundle"."""
+        if op in {"pause", "resume"}:
+            self._paused = op == "pause"
         self._outbox.put({"op": op})
 
     def request_stop(self) -> None:
@@ -156,94 +172,78 @@ class TrainingWorker:
     # -- worker thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        crashed_at: deque[float] = deque(maxlen=_MAX_CRASHES)
+        in_row = 0
         while not self._stop.is_set():
-            process = self._spawn()
-            reader = Worker("training-reader", lambda _, p=process: self._read(p))  # type: ignore[misc]
-            reader.start()
-            with contextlib.suppress(OSError):  # a broken pipe means that the process is gone, handled below
-                self._resend(process)
-                self._pump(process)
-            self._end(process)
-            reader.join(5.0)
+            began = time.monotonic()
+            why = self._live()
             if self._stop.is_set():
                 break
-            crashed_at.append(time.monotonic())
-            self._set(crashes=self.status.crashes + 1, state="restarting",
-                      fault=f"the trainer ended with code {process.returncode} and was restarted")  # fmt: skip
-            if len(crashed_at) == _MAX_CRASHES and crashed_at[-1] - crashed_at[0] < _CALM_S:
-                self._set(state="failed", fault=f"the trainer crashed {_MAX_CRASHES} times within a minute; "
-                          "watching goes on, learning stopped. See the log, then stop and watch again")  # fmt: skip
+            in_row = in_row + 1 if time.monotonic() - began < _CALM_S else 1
+            self._set(crashes=self.status.crashes + 1, state="restarting", fault=f"the trainer was restarted: {why}")
+            if in_row >= _MAX_CRASHES:
+                fault = f"the trainer crashed {_MAX_CRASHES} times in a row; at last {why}"
+                self._set(state="failed", fault=f"{fault}. Watching goes on, learning has stopped. "
+                          "Mend that, then stop and watch again")  # fmt: skip
+                self._empty_outbox()
                 return
             self._stop.wait(_RESTART_AFTER_S)
         self._set(state="off")
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        flags = getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tray_agent.training.child"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, creationflags=flags,
-        )  # fmt: skip
+    def _live(self) -> str:
+        """One trainer's life; why it ended."""
+        process = TrainerProcess(self._take, self._silent_s)
+        try:
+            process.start()
+        except OSError as error:
+            return f"it could not be started: {error}"
         self._process = process
-        return process
+        with contextlib.suppress(OSError):  # a broken pipe means that the process is gone
+            self._resend(process)
+            self._pump(process)
+        process.end(_FINISH_S if self._stop.is_set() else 1.0)
+        return process.why
 
-    def _resend(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None  # noqa: S101 - Popen was given PIPE
-        write_message(process.stdin, self._job.message())
+    def _resend(self, process: TrainerProcess) -> None:
+        process.send(self._job.message())
+        if self._paused:
+            process.send({"op": "pause"})
         by_session: dict[str, list[TickSample]] = {}
         for session, sample in list(self._unacknowledged):
             by_session.setdefault(session, []).append(sample)
         for session, samples in by_session.items():
             self._send_samples(process, session, samples)
         for message in list(self._marks):
-            write_message(process.stdin, message)
+            process.send(message)
 
-    def _pump(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None  # noqa: S101 - Popen was given PIPE
-        while process.poll() is None:
+    def _pump(self, process: TrainerProcess) -> None:
+        while process.running:
             try:
                 item = self._outbox.get(timeout=0.25)
             except queue.Empty:
                 continue
             if item is None:
-                write_message(process.stdin, {"op": "quit"})
+                process.send({"op": "quit"})
                 return
             if isinstance(item, dict):
-                write_message(process.stdin, item)
+                process.send(item)
             else:
                 session, samples = item
                 self._unacknowledged.extend((session, s) for s in samples)
                 self._send_samples(process, session, samples)
 
-    def _send_samples(self, process: subprocess.Popen[bytes], session: str, samples: list[TickSample]) -> None:
-        assert process.stdin is not None  # noqa: S101 - Popen was given PIPE
+    def _send_samples(self, process: TrainerProcess, session: str, samples: list[TickSample]) -> None:
         for i in range(0, len(samples), _BATCH):
             part = samples[i : i + _BATCH]
             header = {"op": "samples", "session": session, "count": len(part)}
-            write_message(process.stdin, header, pack_samples(part))
+            process.send(header, pack_samples(part))
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        try:
-            process.wait(timeout=15.0 if self._stop.is_set() else 1.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):  # unsent bytes to a dead process
-                process.stdin.close()
+    def _empty_outbox(self) -> None:
+        self._unacknowledged.clear()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._outbox.get_nowait()
 
     # -- reader thread ---------------------------------------------------------------------------------------------
-
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None  # noqa: S101 - Popen was given PIPE
-        with process.stdout as stream:
-            for line in stream:
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    self._take(event)
 
     def _take(self, event: dict[str, Any]) -> None:
         match event.get("ev"):
@@ -271,10 +271,9 @@ class TrainingWorker:
 
     def _acknowledge(self, session: str, tick: int) -> None:
         """Keep the last few seconds all the same: the disk may lag behind, and a new trainer starts from the disk."""
-        keep = int(10 * self._job.spec.rate_hz)
-        while len(self._unacknowledged) > keep:
+        while len(self._unacknowledged) > self._keep:
             name, sample = self._unacknowledged[0]
-            if name == session and sample.tick > tick - keep:
+            if name == session and sample.tick > tick - self._keep:
                 break
             self._unacknowledged.popleft()
 

@@ -1,0 +1,204 @@
+"""What may be learned from: history stays within its stretch, held-out ticks stay out, memory stays bounded."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tray_agent.core.controls import Controls
+from tray_agent.core.policy import PolicySpec
+from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.training.replay import BLOCK, HELD_OUT_EVERY, HELD_OUT_SECONDS, Replay
+
+SPEC = PolicySpec(Controls(("KeyA", "KeyB"), ("MouseX",)), rate_hz=5, frame_width=2, frame_height=2, frames=4)
+BLOCK_BYTES = BLOCK * 2 * 2 * 3
+PLENTY = 1 << 30
+STRETCH = int(HELD_OUT_SECONDS * SPEC.rate_hz)
+
+
+def sample(tick: int, session: int = 0, flags: TickFlag = TickFlag.LEARN, keys: tuple[int, int] = (0, 0)) -> TickSample:
+    """A tick whose picture tells session and number, and whose sound and action tell the number again."""
+    pixels = np.broadcast_to(np.array([session, tick >> 8, tick & 255], np.uint8), (2, 2, 3))
+    audio = np.full(SPEC.audio_shape, tick, np.float32)
+    return TickSample(tick, tick * 1000, pixels, audio, np.array([*keys, tick], np.float32), flags)
+
+
+def names(frames: np.ndarray) -> list[tuple[int, int]]:
+    """(session, tick) of each frame of one row."""
+    return [(int(f[0, 0, 0]), int(f[0, 0, 1]) << 8 | int(f[0, 0, 2])) for f in frames]
+
+
+def drawn(replay: Replay, n: int = 4000) -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """(session, tick) -> its history, of all that can be drawn (n is large enough to hit each)."""
+    batch = replay.draw(n)
+    rows = [names(frames) for frames in batch.frames]
+    for row, audio, action in zip(rows, batch.audio, batch.actions, strict=True):
+        assert row[-1][1] == audio[0, 0] == action[2]  # picture, sound and action are of one tick
+    return {row[-1]: row for row in rows}
+
+
+def filled(ticks: range, **options) -> Replay:
+    replay = Replay(SPEC, PLENTY)
+    for tick in ticks:
+        replay.add("s", sample(tick, **options))
+    return replay
+
+
+def test_history_repeats_the_first_frame() -> None:
+    """The first ticks see their stretch's first frame where there is nothing before."""
+    rows = drawn(filled(range(6)))
+    assert rows[0, 0] == [(0, 0)] * 4
+    assert rows[0, 2] == [(0, 0), (0, 0), (0, 1), (0, 2)]
+    assert rows[0, 5] == [(0, 2), (0, 3), (0, 4), (0, 5)]
+
+
+def test_history_ends_at_a_gap_and_at_a_hole() -> None:
+    """Neither a tick flagged GAP nor one after lost ticks sees what was before."""
+    replay = filled(range(3))
+    replay.add("s", sample(3, flags=TickFlag.LEARN | TickFlag.GAP))
+    replay.add("s", sample(9))
+    replay.add("s", sample(10))
+    rows = drawn(replay)
+    assert rows[0, 3] == [(0, 3)] * 4
+    assert rows[0, 9] == [(0, 9)] * 4
+    assert rows[0, 10] == [(0, 9)] * 3 + [(0, 10)]
+
+
+@dataclass
+class Step:
+    """One added tick: how far its number is from the last one's, and its flags."""
+
+    session: int
+    ahead: int
+    flags: TickFlag
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.integers(0, 2),
+        st.sampled_from([1, 1, 1, 1, 1, 2, 5, 0, -3]),
+        st.sampled_from([TickFlag.LEARN] * 4 + [TickFlag.LEARN | TickFlag.GAP, TickFlag.AGENT, TickFlag.GAP]),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(STEPS)
+def test_history_never_crosses_a_gap(steps: list[Step]) -> None:
+    """Whatever comes in - gaps, holes, repeats, several sessions - history is what an independent account says."""
+    replay = Replay(SPEC, PLENTY)
+    account: dict[int, list[tuple[int, TickFlag]]] = {}
+    for step in steps:
+        ticks = account.setdefault(step.session, [])
+        tick = max(0, (ticks[-1][0] if ticks else 10) + step.ahead)
+        replay.add(f"s{step.session}", sample(tick, step.session, step.flags))
+        if not ticks or tick > ticks[-1][0]:
+            ticks.append((tick, step.flags))
+    expected = {}
+    for session, ticks in account.items():
+        for i, (tick, flags) in enumerate(ticks):
+            row = [tick]
+            while len(row) < SPEC.frames:
+                begins = i == 0 or ticks[i][1] & TickFlag.GAP or ticks[i - 1][0] != ticks[i][0] - 1
+                i -= not begins  # noqa: PLW2901 - walks back
+                row.insert(0, ticks[i][0])
+            if flags & TickFlag.LEARN:
+                expected[session, tick] = [(session, t) for t in row]
+    assert replay.total == sum(map(len, account.values()))
+    assert replay.learnable() == sum(
+        bool(f & TickFlag.LEARN) for ticks in account.values() for i, (_, f) in enumerate(ticks)
+        if i // STRETCH % HELD_OUT_EVERY != HELD_OUT_EVERY - 1
+    )  # fmt: skip
+    if expected:
+        rows = drawn(replay, 2000)
+        assert all(expected[key] == row for key, row in rows.items())
+
+
+def test_repeats_after_a_restart_do_no_harm() -> None:
+    """Ticks that were there already are ignored, and the stretch goes on without a gap."""
+    replay = filled(range(10))
+    for tick in range(5, 13):
+        replay.add("s", sample(tick))
+    assert replay.total == 13
+    assert replay.last_tick("s") == 12
+    assert drawn(replay)[0, 10] == [(0, t) for t in range(7, 11)]
+
+
+def test_marked_ticks_are_not_drawn_also_across_a_hole() -> None:
+    """STRAYED ticks leave, by their own numbers, wherever ticks were lost before or after them."""
+    replay = filled(range(20))
+    for tick in range(30, 50):
+        replay.add("s", sample(tick))
+    replay.mark("s", 5, 7, TickFlag.STRAYED)
+    replay.mark("s", 18, 31, TickFlag.STRAYED)
+    replay.mark("s", 900, 999, TickFlag.STRAYED)
+    replay.mark("nobody", 0, 9, TickFlag.STRAYED)
+    left = {tick for _, tick in drawn(replay)}
+    assert left == (set(range(20)) | set(range(30, 50))) - {5, 6, 7, 18, 19, 30, 31}
+
+
+def test_agents_ticks_are_history_but_never_drawn() -> None:
+    """The frames of the agent's play stand before the player's correction."""
+    replay = filled(range(5), flags=TickFlag.AGENT)
+    replay.add("s", sample(5, flags=TickFlag.LEARN | TickFlag.CORRECTION))
+    assert drawn(replay) == {(0, 5): [(0, 2), (0, 3), (0, 4), (0, 5)]}
+
+
+def test_held_out_is_every_sixth_stretch_and_never_drawn() -> None:
+    """Whole stretches of ten seconds are held out; a session too short for one has none."""
+    assert filled(range(5 * STRETCH)).held_out() is None
+    ticks = range(13 * STRETCH)
+    replay = filled(ticks)
+    out = {t for t in ticks if t // STRETCH % HELD_OUT_EVERY == HELD_OUT_EVERY - 1}
+    batch = replay.held_out(10_000)
+    assert batch is not None
+    assert {names(f)[-1][1] for f in batch.frames} == out
+    assert {tick for _, tick in drawn(replay, 12_000)} == set(ticks) - out
+    few = replay.held_out(7)
+    assert few is not None
+    assert len(few.actions) == 7
+
+
+def test_rare_combinations_are_drawn_more_often() -> None:
+    """A combination of buttons that is 16 times rarer is drawn 4 times less often, not 16 times."""
+    replay = Replay(SPEC, PLENTY)
+    for tick in range(170):
+        replay.add("s", sample(tick, keys=(1, 1) if tick % 17 == 0 else (1, 0)))
+    share = replay.draw(20_000).actions[:, 1].mean()
+    assert share == pytest.approx(0.2, abs=0.02)
+
+
+def test_full_memory_drops_the_oldest_ticks_first() -> None:
+    """Frames never take more than allowed; the oldest session leaves first, then the oldest of the one that is left."""
+    replay = Replay(SPEC, 3 * BLOCK_BYTES)
+    for session in (1, 0):  # loaded in the wrong order: the name tells the age
+        for tick in range(BLOCK + 10):
+            replay.add(f"2026-{session}", sample(tick, session))
+            assert replay.frame_bytes <= 3 * BLOCK_BYTES
+    assert {key[0] for key in drawn(replay, 20_000)} == {0, 1}
+    assert (0, 5) not in drawn(replay, 20_000)
+    for tick in range(BLOCK + 10, 5 * BLOCK):
+        replay.add("2026-1", sample(tick, 1))
+        assert replay.frame_bytes <= 3 * BLOCK_BYTES
+    rows = drawn(replay, 40_000)
+    first = min(rows)
+    assert first == (1, 2 * BLOCK)
+    assert rows[first] == [(1, 2 * BLOCK)] * 4
+    assert replay.sessions == 1
+    assert replay.total == 3 * BLOCK
+    assert len(replay.some_frames(64)) == 64
+
+
+def test_nothing_to_draw_is_said() -> None:
+    """Without anything learnable drawing is an error, and there is no held-out batch."""
+    for replay in (Replay(SPEC, PLENTY), filled(range(9), flags=TickFlag.AGENT)):
+        assert replay.learnable() == 0
+        assert replay.held_out() is None
+        with pytest.raises(ValueError, match="nothing to learn"):
+            replay.draw(4)
+    assert Replay(SPEC, PLENTY).last_tick("s") == -1
