@@ -88,8 +88,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     """One trainer for all tests here, some seconds into watching, with a first bundle and checkpoint."""
     watching = Watching(tmp_path_factory.mktemp("watching"))
     watching.writer.start()
-    watching.worker.start()
     watching.feed(1400)
+    watching.worker.start()
     watching.wait(lambda s: s.bundles >= 1, "the first bundle")
     watching.worker.tell("pause")
     yield watching
@@ -121,7 +121,7 @@ def test_first_bundle_plays_what_was_shown(watching: Watching) -> None:
         assert acting.act(square(right), SILENCE).tolist() == [float(not right), float(right)]
     status = watching.worker.status
     assert status.first_bundle_s is not None
-    assert status.first_bundle_s < 30
+    assert status.first_bundle_s < 60
 
 
 def test_new_data_makes_new_bundles(watching: Watching) -> None:
