@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from x11_desktop import Player, XServers, keys_down, open_window, start_window_manager, wait_until
+from x11_desktop import Player, XServers, keys_down, need, open_window, start_window_manager, wait_until
 from Xlib import X
 from Xlib.ext import xtest
 
+from tray_agent import guard_process
 from tray_agent.core.events import Command, InputEvent
 from tray_agent.core.guard_port import Heard
 from tray_agent.errors import PlatformUnavailable
@@ -267,3 +268,22 @@ def test_openbox_hotkey_does_not_hide_a_takeover(
     physical.tap("AltLeft", "Tab")
     events = hear(backend, silence, lambda e: len(e) >= 4)
     assert brief(events[:2]) == [("AltLeft", 1.0, False), ("Tab", 1.0, False)]
+
+
+@pytest.mark.parametrize("third_party", ["player", "ignore"])
+def test_other_programs_keys_count_as_configured(flat_display: str, silence: int, third_party: str) -> None:
+    """xdotool's key is the player's by default and nothing with "ignore"; our own are own in both."""
+    need("xdotool")
+    backend = guard_process.make_backend("x11", {"display_name": flat_display, "third_party": third_party})
+    assert isinstance(backend, X11GuardBackend)
+    assert backend.start(KILL).hears_player
+    try:
+        backend.apply(Command(held=frozenset({"ArrowLeft"})))
+        subprocess.run(["xdotool", "key", "--delay", "0", "a"], check=True, timeout=10)
+        backend.apply(Command())
+        events = brief(hear(backend, silence, lambda e: [x.own for x in e].count(True) >= 2))
+    finally:
+        backend.close()
+    theirs = [("KeyA", 1.0, False), ("KeyA", 0.0, False)]
+    assert [event for event in events if not event[2]] == (theirs if third_party == "player" else [])
+    assert [event for event in events if event[2]] == [("ArrowLeft", 1.0, True), ("ArrowLeft", 0.0, True)]

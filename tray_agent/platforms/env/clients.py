@@ -62,7 +62,7 @@ class EnvScreen:
     def _check_alive(self, frame: Frame) -> None:
         if self._reader.closed:
             raise CaptureLost(f"the game at {self._path} has ended; start it again")
-        if time.monotonic_ns() - frame.t_ns > _STALE_NS and not psutil.pid_exists(self._reader.writer_pid):
+        if time.perf_counter_ns() - frame.t_ns > _STALE_NS and not psutil.pid_exists(self._reader.writer_pid):
             raise CaptureLost(f"the game's process {self._reader.writer_pid} is gone; start it again")
 
     def set_region(self, rect: tuple[int, int, int, int] | None) -> None:

@@ -60,9 +60,9 @@ class LiveWindow:
 
     def show(self, pixels: Pixels) -> None:
         """Draw a picture of shape (height, width, 3) and take what was pressed."""
-        if time.monotonic_ns() - self._drawn_ns < _REDRAW_NS:
+        if time.perf_counter_ns() - self._drawn_ns < _REDRAW_NS:
             return
-        self._drawn_ns = time.monotonic_ns()
+        self._drawn_ns = time.perf_counter_ns()
         picture = self._pygame.surfarray.make_surface(np.swapaxes(pixels, 0, 1))
         self._pygame.transform.scale(picture, self._screen.get_size(), self._screen)
         self._pygame.display.flip()

@@ -127,6 +127,7 @@ class LockstepAudio:
     """AudioSource: the sound of the ticks played."""
 
     def __init__(self) -> None:
+        self.problem = ""
         self._chunks: deque[AudioChunk] = deque(maxlen=_QUEUE)
 
     def start(self) -> None:

@@ -1,4 +1,7 @@
-"""A packaged game in real time in a process of its own: the game loop (the process's main thread)."""
+"""A packaged game in real time in a process of its own: the game loop (the process's main thread).
+
+All times are those of `MonotonicClock`, which clients compare with their own.
+"""
 
 import os
 import time
@@ -89,7 +92,7 @@ class RealTimeGame:
 
     def run(self, each_frame: Callable[[Pixels], None] | None = None) -> None:
         """Play until told to stop; `each_frame` is called with each new picture. Raises CaptureLost."""
-        due = time.monotonic_ns()
+        due = time.perf_counter_ns()
         while not self._stop:
             self._server.serve(due)
             self._step()
@@ -97,8 +100,8 @@ class RealTimeGame:
             if each_frame:
                 each_frame(self._game.pixels())
             due += self._period_ns
-            if time.monotonic_ns() - due > _LATEST_NS:  # too slow or stopped meanwhile: do not rush to catch up
-                due = time.monotonic_ns()
+            if time.perf_counter_ns() - due > _LATEST_NS:  # too slow or stopped meanwhile: do not rush to catch up
+                due = time.perf_counter_ns()
 
     def close(self) -> None:
         """Let go of everything; idempotent."""
@@ -129,7 +132,7 @@ class RealTimeGame:
             self._next_episode(None, whole=True)
 
     def _publish(self) -> None:
-        now = time.monotonic_ns()
+        now = time.perf_counter_ns()
         self._frames.publish(now, self._game.pixels())
         if self._sound:
             self._sound.publish(now, self._resampler.push(self._game.sound()))
@@ -146,7 +149,7 @@ class RealTimeGame:
 
     def _player_holds(self) -> None:
         both = Command(self._scripted.held | self._by_hand, self._scripted.relative, self._scripted.axes)
-        self._tell_events(self._physical.take(both, time.monotonic_ns()))
+        self._tell_events(self._physical.take(both, time.perf_counter_ns()))
 
     def _switch_player(self, on: bool) -> None:
         self._playing = on
@@ -170,18 +173,18 @@ class RealTimeGame:
             if "window" in client.wants:
                 self._server.send(client, from_window(self._window()))
             if "input" in client.wants:
-                for event in (*self._physical.held_now(now := time.monotonic_ns()), *self._agent.held_now(now)):
+                for event in (*self._physical.held_now(now := time.perf_counter_ns()), *self._agent.held_now(now)):
                     self._server.send(client, from_event(event))
         elif op == "hold":
             if client.role != "press":
                 raise ValueError("only the press client may hold keys")
-            self._tell_events(self._agent.take(to_command(message), time.monotonic_ns()))
+            self._tell_events(self._agent.take(to_command(message), time.perf_counter_ns()))
         else:
             self._ops[op](message)
 
     def _on_gone(self, client: Client) -> None:
         if client.role == "press":
-            self._tell_events(self._agent.take(IDLE, time.monotonic_ns()))
+            self._tell_events(self._agent.take(IDLE, time.perf_counter_ns()))
 
     def _tell_events(self, events: list[InputEvent]) -> None:
         for event in events:

@@ -92,10 +92,14 @@ class FakeScreen:
 
 
 class FakeAudio:
-    """AudioSource: a tone as high as the ball is far to the right, 200 to 1000 Hz. `fail_with` as the screen's."""
+    """AudioSource: a tone as high as the ball is far to the right, 200 to 1000 Hz.
+
+    `fail_with` as the screen's; `problem` is told as it is.
+    """
 
     def __init__(self, desktop: FakeDesktop) -> None:
         self.fail_with = ""
+        self.problem = ""
         self._desktop = desktop
         self._start_ns = desktop.clock.now_ns()
         self._given = 0

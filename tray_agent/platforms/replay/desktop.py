@@ -155,6 +155,7 @@ class ReplayAudio:
     """AudioSource of a recording."""
 
     def __init__(self, recording: Recording, timeline: _Timeline) -> None:
+        self.problem = ""
         self._sound = recording.sound
         self._start_ns = recording.sound_start_ns
         self._timeline = timeline

@@ -6,9 +6,13 @@ from tray_agent.platforms.sound.timeline import Timeline
 
 
 class Silence:
-    """AudioSource of unbroken silence on the desktop's clock; with `gap`, marked as a missing device."""
+    """AudioSource of unbroken silence on the desktop's clock; with `gap`, marked as a missing device.
+
+    Nothing to hear is what was asked for, so `problem` stays "".
+    """
 
     def __init__(self, clock: Clock, gap: bool = False) -> None:
+        self.problem = ""
         self._clock = clock
         self._gap = gap
         self._timeline: Timeline | None = None
