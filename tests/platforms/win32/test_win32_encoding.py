@@ -83,6 +83,14 @@ def test_own_events_are_told_by_tag_or_by_ledger():
     assert not ledger.is_own(Change("button", "KeyW", 1.0, 0, 0))
 
 
+def test_other_programs_may_be_ignored():
+    """Told to ignore them, all that comes from no device counts as ours; a device's events never do."""
+    ledger = sink.SentLedger(ignore_others=True)
+    assert ledger.is_own(Change("button", "KeyW", 1.0, 0, 0))
+    assert ledger.is_own(Change("relative", "MouseX", 3.0, 0, 0))
+    assert not ledger.is_own(Change("button", "KeyW", 1.0, 5, 0))
+
+
 def test_raw_key_is_decoded():
     """Make code, E0 and break bits become name and value; device and tag are kept."""
     (change,) = decode(_key(0x4B, structs.RI_KEY_E0 | structs.RI_KEY_BREAK, 0x25, extra=sink.TAG), _absolute())

@@ -303,3 +303,19 @@ def test_the_recorder_marks_own_and_hears_the_player(wine, caller):
         source.close()
     assert [(e.control, e.value) for e in events if e.own] == [("KeyA", 1.0), ("KeyA", 0.0)]
     assert [(e.control, e.value) for e in events if not e.own] == [("KeyB", 1.0), ("KeyB", 0.0)]
+
+
+def test_a_full_pipe_takes_nothing_instead_of_waiting(caller):
+    """What `runtime.pipes` builds on: in mode PIPE_NOWAIT a write to a full pipe succeeds with 0 bytes."""
+    ends = (ctypes.c_uint64 * 1)(), (ctypes.c_uint64 * 1)()
+    assert caller.call("kernel32.CreatePipe", *ends, None, 0)
+    no_wait = (ctypes.c_uint32 * 1)(1)
+    assert caller.call("kernel32.SetNamedPipeHandleState", ends[1][0], no_wait, None, None)
+    data, written, total = (ctypes.c_char * 1000)(), (ctypes.c_uint32 * 1)(), 0
+    for _ in range(1000):
+        assert caller.call("kernel32.WriteFile", ends[1][0], data, 1000, written, None) & 0xFFFF_FFFF
+        if not written[0]:
+            break
+        total += written[0]
+    assert written[0] == 0
+    assert total >= 4096 - 1000
