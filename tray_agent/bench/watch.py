@@ -148,10 +148,11 @@ def _metrics(tally: _Tally) -> dict[str, float | int]:
 
 
 def growth(rss_mb: list[tuple[float, float]]) -> dict[str, float | int]:
-    """Straight line through (seconds, MB) of the time after the buffers were full."""
+    """Straight line through (seconds, MB), without the first quarter: buffers fill up, allocators come to rest."""
     from tray_agent.bench.figures import slope
 
-    settled = [(t, mb) for t, mb in rss_mb if t >= _FULL_S]
+    begins_s = max(_FULL_S, rss_mb[-1][0] / 4)
+    settled = [(t, mb) for t, mb in rss_mb if t >= begins_s]
     if not settled or settled[-1][0] - settled[0][0] < _FIT_S:
         return {}
     return {"rss_growth_mb_per_10min": round(600.0 * slope(settled), 2)}
