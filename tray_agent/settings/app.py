@@ -106,6 +106,9 @@ class AppSettings(Model):
     )
     third_party_input: Literal["player", "ignore"] = Field(
         default="player",
-        description="What keys pressed by other programs count as: the player's (they end play), or nothing.",
+        description=(
+            "What keys pressed by other programs count as: the player's (they end play), or nothing (then hotkeys "
+            "sent by remote-desktop programs are not heard either). Needs a restart."
+        ),
         examples=["player"],
     )
