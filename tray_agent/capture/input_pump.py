@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
+from typing import Protocol
 
 from tray_agent.core.events import InputEvent
 from tray_agent.core.ports import InputSource
@@ -18,13 +19,35 @@ _RETRY_S = 1.0
 _MAX_WAITING = 20_000
 
 
+class Inputs(Protocol):
+    """What an observer needs: the events of each tick."""
+
+    def take(self, before_ns: int) -> list[InputEvent]:
+        """Events that happened before `before_ns` and were not taken yet, in order of arrival."""
+        ...
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Listen from now on; what the player holds right now comes again as events of `now_ns`."""
+        ...
+
+    def pause(self) -> None:
+        """Keep nothing until `begin_anew`."""
+        ...
+
+
 class InputPump:
-    """Owns the input source. `take` is for the tick thread, the rest for the daemon's."""
+    """Owns the input source. `take`, `begin_anew` and `pause` are for the tick thread, the rest for the daemon's.
+
+    What is pressed while nobody watches - before `begin_anew`, after `pause` - is forgotten at once: it may be a
+    password typed into another program.
+    """
 
     def __init__(self, make_source: Callable[[], InputSource]) -> None:
         self._make_source = make_source
         self._waiting: deque[InputEvent] = deque(maxlen=_MAX_WAITING)
         self._down: dict[str, InputEvent] = {}
+        self._listening = False
+        self._newest_ns = 0
         self._lock = Lock()
         self._worker = Worker("inputs", self._run)
         self._problem = ""
@@ -51,13 +74,20 @@ class InputPump:
         return taken
 
     def begin_anew(self, now_ns: int) -> None:
-        """Forget what waits; what the player holds right now comes again as events of `now_ns`.
+        """Listen from now on; what the player holds right now comes again as events of `now_ns`.
 
         Who begins to watch in the middle of a press would otherwise never learn of it.
         """
         with self._lock:
+            self._listening = True
             self._waiting.clear()
             self._waiting.extend(replace(event, t_ns=now_ns) for event in self._down.values())
+
+    def pause(self) -> None:
+        """Keep nothing until `begin_anew`."""
+        with self._lock:
+            self._listening = False
+            self._waiting.clear()
 
     def request_stop(self) -> None:
         """Ask the thread to end."""
@@ -82,8 +112,7 @@ class InputPump:
                 stop.wait(_RETRY_S)
             finally:
                 source.close()
-                with self._lock:
-                    self._down.clear()
+                self._let_go()
 
     def _pump(self, source: InputSource, stop: StopSignal) -> None:
         while not stop.is_set():
@@ -91,9 +120,18 @@ class InputPump:
             if not events:
                 continue
             with self._lock:
-                self._waiting.extend(events)
+                if self._listening:
+                    self._waiting.extend(events)
+                self._newest_ns = max(self._newest_ns, *(e.t_ns for e in events))
                 self._remember(events)
             self.last_player_ns = max([self.last_player_ns, *(e.t_ns for e in events if not e.own)])
+
+    def _let_go(self) -> None:
+        """The device is gone, and the releases with it: without them keys would count as held for ever."""
+        with self._lock:
+            if self._listening:
+                self._waiting.extend(replace(e, t_ns=self._newest_ns, value=0.0) for e in self._down.values())
+            self._down.clear()
 
     def _remember(self, events: list[InputEvent]) -> None:
         for event in events:
@@ -103,3 +141,23 @@ class InputPump:
                 self._down[event.control] = event
             else:
                 self._down.pop(event.control, None)
+
+
+class SteppedInputs:
+    """Reads a source that never waits, on the caller's thread: for desktops whose time moves only with ticks."""
+
+    def __init__(self, source: InputSource) -> None:
+        self._source = source
+        self._waiting: list[InputEvent] = []
+
+    def take(self, before_ns: int) -> list[InputEvent]:
+        """Events that happened before `before_ns` and were not taken yet, in order of arrival."""
+        events = self._waiting + self._source.read(0.0)
+        self._waiting = [event for event in events if event.t_ns >= before_ns]
+        return [event for event in events if event.t_ns < before_ns]
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Nothing to do: a stepped desktop is never left and never missed."""
+
+    def pause(self) -> None:
+        """Nothing to do, as above."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tray_agent.capture.input_pump import InputPump
+from tray_agent.capture.input_pump import Inputs
 from tray_agent.capture.log_mel import LogMel
 from tray_agent.core.desktop import Desktop
 from tray_agent.core.events import InputEvent
@@ -50,7 +50,7 @@ class Observation:
 class Observer:
     """Screen and sound of one game. One thread uses it."""
 
-    def __init__(self, desktop: Desktop, spec: PolicySpec, inputs: InputPump, buffer_bytes: int) -> None:
+    def __init__(self, desktop: Desktop, spec: PolicySpec, inputs: Inputs, buffer_bytes: int) -> None:
         self._desktop = desktop
         self._spec = spec
         self._inputs = inputs
@@ -70,6 +70,8 @@ class Observer:
         self._last_pixels: npt.NDArray[np.uint8] | None = None
         self._changed_ns = 0
         self.audio_problem = ""
+        self.began_ns = 0
+        """Frames up to here are from before the last pause."""
 
     def start(self) -> None:
         """Open the screen (and the sound, if the spec wants it; watching goes on without).
@@ -77,9 +79,12 @@ class Observer:
         Raises:
             PlatformUnavailable: the screen can't be captured.
         """
-        screen = self._desktop.screen(self._spec)
-        screen.start()
-        self._screen = screen
+        self._screen = self._desktop.screen(self._spec)
+        try:
+            self._screen.start()
+        except (PlatformUnavailable, CaptureLost):
+            self.close()
+            raise
         self._try_audio(self._desktop.clock.now_ns())
 
     def set_region(self, rect: tuple[int, int, int, int] | None) -> None:
@@ -87,8 +92,13 @@ class Observer:
         if self._screen is not None:
             self._screen.set_region(rect)
 
+    def pause(self) -> None:
+        """The game is not in front: nothing that is pressed now is kept."""
+        self._inputs.pause()
+
     def resume(self) -> None:
         """After a pause: what was pressed meanwhile is forgotten, buffers do not count the pause as lost frames."""
+        self.began_ns = self._last_t_ns
         self._inputs.begin_anew(self._last_t_ns or self._desktop.clock.now_ns())
         self.frames.restart_timing()
         self._last_pixels = None
@@ -116,7 +126,8 @@ class Observer:
         return Observation(t_ns, frame, features, gap, events, chunks, self._still_s(frame, t_ns))
 
     def close(self) -> None:
-        """Close screen and sound; idempotent."""
+        """Close screen and sound, keep nothing that is pressed; idempotent."""
+        self._inputs.pause()
         for source in (self._screen, self._audio):
             if source is not None:
                 source.close()
@@ -158,7 +169,8 @@ class Observer:
         audio = self._desktop.audio()
         try:
             audio.start()
-        except PlatformUnavailable as error:
+        except (PlatformUnavailable, CaptureLost) as error:
+            audio.close()
             self._drop_audio(str(error), now_ns)
             return
         self._audio, self.audio_problem = audio, ""

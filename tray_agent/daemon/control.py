@@ -5,6 +5,7 @@ Codes: "refused" (a reason not to do it), "bad_request", "busy".
 """
 
 import contextlib
+import json
 import logging
 import select
 from collections.abc import Callable
@@ -56,19 +57,23 @@ class ControlServer:
         assert self._listener is not None  # noqa: S101 - start() made it
         while not stop.is_set():
             sources: list[Listener | Connection] = [self._listener, *self._clients]
-            for source in select.select(sources, [], [], _POLL_S)[0]:
-                if isinstance(source, Listener):
-                    self._welcome(source)
-                else:
-                    self._serve(source)
+            readable = select.select(sources, [], [], _POLL_S)[0]
+            for client in [one for one in readable if isinstance(one, Connection)]:
+                self._serve(client)  # before anyone is let in: who has left makes room
+            if self._listener in readable:
+                self._welcome(self._listener)
         for client in self._clients:
             client.close()
 
     def _welcome(self, listener: Listener) -> None:
-        client = listener.accept(0.0)
+        client = None
+        with contextlib.suppress(OSError):  # gone again, or no more file descriptors: the others must be served
+            client = listener.accept(0.0)
         if client is None:
             return
         if len(self._clients) >= _MAX_CLIENTS:
+            with contextlib.suppress(OSError):
+                client.send({"ok": False, "code": "busy", "error": f"{_MAX_CLIENTS} programs are connected already"})
             client.close()
             return
         self._clients.append(client)
@@ -79,15 +84,17 @@ class ControlServer:
                 client.send(self._answer(request))
                 if not client.has_buffered():
                     return
-        except (OSError, TimeoutError):
+        except (OSError, RecursionError):  # gone, deaf, or talking nonsense (also nonsense nested too deep)
             client.close()
             self._clients.remove(client)
 
     def _answer(self, request: Message) -> Message:
         try:
-            return self._handle(request)
+            answer = self._handle(request)
+            json.dumps(answer)
+            return answer  # noqa: TRY300 - one try for both
         except Exception as error:  # noqa: BLE001 - a request must never end the server
-            _log.exception("request %s failed", request)
+            _log.exception("request %.200r failed", request)
             return {"ok": False, "code": "bad_request", "error": f"{type(error).__name__}: {error}"}
 
 

@@ -110,6 +110,8 @@ class TickLoop:
         """The game came to the front, left it, or moved."""
         if in_front and not self._in_front and self._opened and self._observer is not None:
             self._observer.resume()
+        if not in_front and self._observer is not None:
+            self._observer.pause()
         self._in_front = in_front
         if region is None:
             return
@@ -229,10 +231,11 @@ class TickLoop:
         return self.player.on_tick(seen) if self.player is not None else None
 
     def _recent_frames(self) -> Iterable[Pixels]:
-        """The newest frames, oldest first; none before the first tick."""
-        frames = self._observer.frames if self._observer is not None else None
-        recent = frames.latest(min(_WARM_FRAMES, len(frames))) if frames else None
-        return recent[0] if recent is not None else ()
+        """The newest frames since the last pause, oldest first; none before the first tick."""
+        if self._observer is None or not len(self._observer.frames):
+            return ()
+        recent = self._observer.frames.latest(min(_WARM_FRAMES, len(self._observer.frames)))
+        return recent[0][recent[1] > self._observer.began_ns] if recent is not None else ()
 
     def _publish(self, running: bool) -> None:
         if self._observer is None or self._pacer is None:

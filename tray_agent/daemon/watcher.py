@@ -50,6 +50,7 @@ class Watcher:
         self._touched_ns = 0
         self._tick = 0
         self._gap = True
+        self._strayed_tick = -1
         self._correct_until_ns = 0
         self._agent_ticks: deque[int] = deque(maxlen=max(1, int(STRAYED_S * spec.rate_hz)))
         self._status = WatchStatus(session=writer.folder.name)
@@ -90,6 +91,9 @@ class Watcher:
 
     def on_takeover(self, now_ns: int) -> None:
         """The player took over from the agent: the seconds before were wrong, the next ones show what is right."""
+        if self._pending is not None and self._pending[1] is not None:
+            self._agent_ticks.append(self._tick)  # its sample comes with the next tick, and is marked all the same
+            self._strayed_tick = self._tick
         if self._agent_ticks:
             first, last = self._agent_ticks[0], self._agent_ticks[-1]
             self._writer.mark(first, last, TickFlag.STRAYED)
@@ -112,7 +116,9 @@ class Watcher:
         sample = TickSample(self._tick, seen.t_ns, seen.frame.pixels, seen.audio, action, self._flags(seen, agent))
         self._writer.add(sample)
         self._training.feed(self._status.session, [sample])
-        if agent is not None:
+        if agent is None:
+            self._agent_ticks.clear()  # the player's ticks are never between two that strayed
+        elif self._tick != self._strayed_tick:
             self._agent_ticks.append(self._tick)
         self._tick += 1
         self._gap = False
@@ -120,6 +126,8 @@ class Watcher:
 
     def _flags(self, seen: Observation, agent: FloatVector | None) -> TickFlag:
         flags = TickFlag.LEARN if agent is None else TickFlag.AGENT
+        if self._tick == self._strayed_tick:
+            flags |= TickFlag.STRAYED
         if agent is None and seen.t_ns < self._correct_until_ns:
             flags |= TickFlag.CORRECTION
         if self._gap:

@@ -14,12 +14,15 @@ import select
 import socket
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 MAX_LINE_BYTES = 1 << 20
 _POSIX = sys.platform != "win32"
 _ACCEPT_HELLO_S = 1.0
+_BACKLOG = 64
+_RETRY_S = 0.01
 
 if sys.platform == "win32":
 
@@ -117,7 +120,7 @@ class Listener:
             self._sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self._sock.bind(("127.0.0.1", 0))
             path.write_text(json.dumps({"port": self._sock.getsockname()[1], "token": self._token}))
-        self._sock.listen(8)
+        self._sock.listen(_BACKLOG)
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -165,7 +168,7 @@ def connect(path: Path, timeout_s: float = 1.0) -> Connection:
         sock = _unix_socket()
         sock.settimeout(timeout_s)
         try:
-            sock.connect(str(path))
+            _connect_unix(sock, path, time.monotonic() + timeout_s)
         except OSError:
             sock.close()
             raise
@@ -177,3 +180,15 @@ def connect(path: Path, timeout_s: float = 1.0) -> Connection:
     connection = Connection(socket.create_connection(("127.0.0.1", address["port"]), timeout_s))
     connection.send({"token": address["token"]})
     return connection
+
+
+def _connect_unix(sock: socket.socket, path: Path, end: float) -> None:
+    """A listener that is busy just now refuses with EAGAIN: try again until `end` (monotonic seconds)."""
+    while True:
+        try:
+            sock.connect(str(path))
+            return  # noqa: TRY300 - the loop ends here when it worked
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_RETRY_S)
