@@ -22,8 +22,9 @@ from tray_agent.policy.decode import Decoding
 from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.sessions.layout import game_folder
 from tray_agent.sessions.writer import SessionWriter
+from tray_agent.training.job import TrainerJob
 from tray_agent.training.pipe import write_message
-from tray_agent.training.worker import TrainerJob, TrainingWorker
+from tray_agent.training.worker import TrainingWorker
 
 SPEC = PolicySpec(Controls(("ArrowLeft", "ArrowRight")), rate_hz=20, frame_width=40, frame_height=36, frames=2)
 VECTOR = (0.0,) * 7 + (1.0,)

@@ -14,7 +14,8 @@ from tray_agent.policy.decode import ControlDecoding, Decoding
 from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.settings.app import Trainer
 from tray_agent.settings.games import GameProfile
-from tray_agent.training.worker import LearnStatus, TrainerJob, TrainingWorker
+from tray_agent.training.job import TrainerJob
+from tray_agent.training.worker import LearnStatus, TrainingWorker
 
 _log = logging.getLogger(__name__)
 _REST_AFTER_S = 45.0  # after watching ended the trainer may go on so long

@@ -17,20 +17,19 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import BundleError, SessionError
 from tray_agent.policy.bundle import Manifest, write_bundle
 from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.export import Exporter
+from tray_agent.training.job import TrainerJob
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
 from tray_agent.training.pipe import read_message, unpack_samples
@@ -43,45 +42,10 @@ _Message = tuple[dict[str, Any], bytes]
 _REST_AFTER_PASSES = 60  # epochs without new data after which more learning is only memorising
 
 
-@dataclass(frozen=True)
-class TrainerConfig:
-    """The "config" message.
-
-    Attributes:
-        game, vector, spec: what is learned.
-        sessions, models, checkpoints: root folders.
-        bundle_every_s: seconds between bundles.
-        replay_bytes: memory for frames.
-        nice, threads, seed: how the process runs.
-    """
-
-    game: str
-    vector: tuple[float, ...]
-    spec: PolicySpec
-    sessions: Path
-    models: Path
-    checkpoints: Path
-    bundle_every_s: float = 20.0
-    replay_bytes: int = 2 << 30
-    nice: int = 10
-    threads: int = 1
-    seed: int = 0
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> "TrainerConfig":
-        """From the message's fields."""
-        known = {k: v for k, v in data.items() if k in TrainerConfig.__dataclass_fields__}
-        known["spec"] = PolicySpec.from_json(data["spec"])
-        known["vector"] = tuple(data["vector"])
-        for name in ("sessions", "models", "checkpoints"):
-            known[name] = Path(data[name])
-        return TrainerConfig(**known)
-
-
 class Trainer:
     """Learns until told to stop. `run()` is the main thread's loop."""
 
-    def __init__(self, config: TrainerConfig, inbox: "queue.SimpleQueue[_Message | None]") -> None:
+    def __init__(self, config: TrainerJob, inbox: "queue.SimpleQueue[_Message | None]") -> None:
         self._config = config
         self._inbox = inbox
         self._replay = Replay(config.spec, config.replay_bytes, config.seed)
@@ -283,7 +247,7 @@ def main() -> int:
     if first is None or first[0].get("op") != "config":
         print("the trainer is started by the daemon, not by hand", file=sys.stderr)
         return 2
-    config = TrainerConfig.from_json(first[0])
+    config = TrainerJob.from_message(first[0])
     if hasattr(os, "nice"):
         os.nice(config.nice)
     torch.set_num_threads(config.threads)

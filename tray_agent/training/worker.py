@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.runtime.worker import Worker
+from tray_agent.training.job import TrainerJob
 from tray_agent.training.pipe import pack_samples
 from tray_agent.training.process import TrainerProcess
 
@@ -60,29 +60,6 @@ class LearnStatus:
     crashes: int = 0
     fault: str = ""
     skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrainerJob:
-    """What to learn; becomes the trainer's "config" message."""
-
-    game: str
-    vector: tuple[float, ...]
-    spec: PolicySpec
-    sessions: Path
-    models: Path
-    checkpoints: Path
-    bundle_every_s: float = 20.0
-    replay_bytes: int = 2 << 30
-    nice: int = 10
-    threads: int = 1
-    seed: int = 0
-
-    def message(self) -> dict[str, Any]:
-        """Plain data."""
-        paths = {name: str(getattr(self, name)) for name in ("sessions", "models", "checkpoints")}
-        rest = {k: getattr(self, k) for k in ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed")}
-        return {"op": "config", "spec": self.spec.to_json(), "vector": list(self.vector)} | paths | rest
 
 
 class TrainingWorker:
