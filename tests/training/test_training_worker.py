@@ -91,7 +91,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     watching.writer.start()
     watching.feed(1400)
     watching.worker.start()
-    watching.wait(lambda s: s.bundles >= 1, "the first bundle")
+    watching.wait(lambda s: s.ticks == watching.tick, "every tick to arrive")
+    early = watching.worker.status.bundles  # these may have been made while ticks were still coming
+    watching.wait(lambda s: s.bundles > early, "a bundle of all ticks")
     watching.worker.tell("pause")
     yield watching
     watching.worker.request_stop()
