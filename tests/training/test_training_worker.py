@@ -155,7 +155,7 @@ def test_trainer_that_dies_or_hangs_is_replaced_and_nothing_is_lost(
     assert watching.worker.pid != pid
     after = watching.worker.status
     assert after.updates >= before.updates - 400  # from the last checkpoint, at most some seconds back
-    assert after.updates > 100
+    assert after.updates >= 100
     assert after.fault == ""
     assert after.dropped == 0
 
