@@ -76,7 +76,8 @@ class Trainer:
             self._take_messages(block_s=0.2 if idle else 0.0)
             if self._can_work():
                 self._learner.update()
-                self._maybe_bundle()
+                if loading is None or not resumed:  # the bundle there is has learned from more than is loaded so far
+                    self._maybe_bundle()
             self._report()
         self._finish()
 
