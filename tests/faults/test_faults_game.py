@@ -1,9 +1,11 @@
 """Faults of the game itself, a packaged one: it ends, loses the focus, freezes - while playing and while watching."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
 
+import psutil
 from fault_scene import (
     DaemonProcess,
     Daemons,
@@ -110,8 +112,12 @@ def test_game_killed_while_playing(daemons: Daemons, new_doom: Doom) -> None:
     daemon = daemons.start(new_doom.options)
     daemon.ready(lambda s: s["bundle"] and s["guard"]["ready"] and s["game_in_front"])
     begin_to_play(daemon, new_doom)
+    orphans = psutil.Process(new_doom.process.pid).children(recursive=True)
     os.kill(new_doom.process.pid, signal.SIGKILL)
     status = daemon.wait_for(lambda s: s["last_stop"] and not s["game_in_front"], "play to end")
     assert status["mode"] != "playing"
     assert daemon.ask("quit")["ok"]
     assert daemon.wait() == 0
+    for orphan in orphans:  # the engine does not notice that its game was killed
+        with contextlib.suppress(psutil.NoSuchProcess):
+            orphan.kill()

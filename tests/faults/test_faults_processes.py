@@ -27,6 +27,7 @@ from fault_scene import (
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.policy.bundle import current_folder, load_bundle
 
+GUARD_LOST_MS = 1500.0  # noticed after 0.4 s at the latest, then a process has to start
 TOGETHER = {"Space", "ArrowRight"}
 
 
@@ -82,8 +83,10 @@ def test_daemon_stopped_mid_press(playing: DaemonProcess, doom: Doom) -> None:
 def test_guard_lost_mid_press(playing: DaemonProcess, doom: Doom, number: signal.Signals) -> None:
     """Guard killed or frozen: keys up, reported, another guard comes; it plays again only when a person asks."""
     guard = playing.status()["guard"]["pid"]
+    since_ns = time.monotonic_ns()
     os.kill(guard, number)
     until(lambda: not doom.held_by_agent(), "all keys up")
+    assert (doom.released_ns() - since_ns) / 1e6 <= GUARD_LOST_MS
     status = playing.wait_for(
         lambda s: s["guard"].get("ready") and s["guard"]["pid"] not in (0, guard), "another guard"
     )
