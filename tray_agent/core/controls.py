@@ -83,8 +83,8 @@ def to_command(controls: Controls, vector: FloatVector) -> Command:
 class TickAccumulator:
     """Events -> one action vector a tick. Not thread-safe: one owner.
 
-    A button counts as held in a tick if it was down at any moment of it, so that taps shorter than a tick are
-    kept. Relative controls add up; axes keep their last position. Events of other controls and the agent's own
+    A button counts as held in a tick if it was pressed during the tick or is down at its end, so that taps shorter
+    than a tick are kept; the tick of a release counts as up. Relative controls add up; axes keep their last position. Events of other controls and the agent's own
     are ignored.
     """
 

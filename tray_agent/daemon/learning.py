@@ -19,6 +19,7 @@ from tray_agent.training.worker import LearnStatus, TrainingWorker
 
 _log = logging.getLogger(__name__)
 _REST_AFTER_S = 45.0  # after watching ended the trainer may go on so long
+_HANDOVER_S = 0.5  # an earlier trainer may finish saving so long; killed, it loses what came after its last bundle
 _BUNDLE_SHARE = 0.7  # of the time allowed between bundles: making one takes a while itself
 
 
@@ -66,6 +67,8 @@ class Learning:
         """The running trainer's worker, started if need be. Call `set_game` first."""
         self._rest_at = float("inf")
         if self._worker is None:
+            self.join(_HANDOVER_S)  # two trainers of one game would write over each other's checkpoint
+            self._leaving.clear()
             assert self._game is not None  # noqa: S101 - watching begins only with a game
             profile, spec = self._game
             job = TrainerJob(
