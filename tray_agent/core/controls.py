@@ -84,8 +84,8 @@ class TickAccumulator:
     """Events -> one action vector a tick. Not thread-safe: one owner.
 
     A button counts as held in a tick if it was pressed during the tick or is down at its end, so that taps shorter
-    than a tick are kept; the tick of a release counts as up. Relative controls add up; axes keep their last position. Events of other controls and the agent's own
-    are ignored.
+    than a tick are kept; the tick of a release counts as up. Relative controls add up; axes keep their last position.
+    Events of other controls and the agent's own are ignored.
     """
 
     def __init__(self, controls: Controls) -> None:
