@@ -44,7 +44,6 @@ class Desktop:
         self.display = connection.open_display(self.name)
         self.environment = {k: v for k, v in os.environ.items() if k not in {"WAYLAND_DISPLAY", "PULSE_SERVER"}}
         self.environment |= {"DISPLAY": self.name, "TRAY_AGENT_HOME": str(folder), "HOME": str(folder)}
-        self.environment["PATH"] += ":/usr/games"
         self.servers = servers
         self.socket = folder / "run" / "control"
 
@@ -110,9 +109,9 @@ class Desktop:
 
 
 @pytest.fixture
-def desktop(x_servers: XServers, tmp_path: Path) -> Iterator[Desktop]:
+def desktop(x_servers: XServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desktop]:
     """Everything but the daemon and the game runs."""
-    os.environ["PATH"] += ":/usr/games"
+    monkeypatch.setenv("PATH", os.environ["PATH"] + ":/usr/games")
     for program in ("chocolate-doom", "openbox", "tint2", "Xephyr"):
         need(program)
     if not Path(WAD).exists():

@@ -14,7 +14,7 @@ from tray_agent.platforms.env.clients import EnvInputs
 from tray_agent.platforms.env.launch import EnvProcess
 from tray_agent.platforms.env.live_window import control_of
 
-DEADLINE_S = 15.0
+DEADLINE_S = 40.0
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
