@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from fault_scene import Daemons, Doom, begin_to_play, give_policy, shipped_profile, until
 
-from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.core.controls import Controls
 
 PLAYED = ("Space", "ArrowRight")
@@ -77,9 +76,9 @@ def test_unusable_bundle(daemons: Daemons, doom: Doom, damage: Callable[[Path], 
     assert str(path.name) in status["problems"][0]
     assert "atch" in status["problems"][0], "the remedy is to watch again"
     assert status["bundle"] == {}
-    done = daemons.run("play")
-    assert done.returncode == ExitCode.REFUSED
-    assert told in done.stderr
+    answer = daemon.ask("play")
+    assert answer["code"] == "refused"
+    assert told in answer["error"]
     assert doom.held_by_agent() == set()
     assert sorted(path.parent.rglob("*")) == before
 

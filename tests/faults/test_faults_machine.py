@@ -32,8 +32,6 @@ def test_no_bus_no_tray_host(x11: X11Scene, daemons: Daemons) -> None:
     daemon = start_on(x11, daemons, tray=True, DBUS_SESSION_BUS_ADDRESS="unix:path=/nonexistent", PULSE_SERVER="")
     daemon.ready(is_ready)
     until(lambda: "no program shows tray icons" in daemon.said, "to be told")
-    x11.player.tap(*WATCH)
-    daemon.mode("watching")
     play(x11, daemon)
     assert daemon.said.count("no program shows tray icons") == 1
     assert daemon.ask("quit")["ok"]
