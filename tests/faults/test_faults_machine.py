@@ -120,6 +120,22 @@ def test_disk_full_while_watching(small_disk: Path, daemons: Daemons, doom: Doom
     assert daemon.status()["problems"] == []
 
 
+def test_quota_of_sessions(daemons: Daemons, doom: Doom) -> None:
+    """Sessions that take all they may: watching is refused with the folder and the setting; nothing is deleted."""
+    daemons.write_config("tray_agent.yaml", "limits: {disk_gb: 0.001}\n")
+    daemon = daemons.start(doom.options)
+    daemon.ready(lambda s: s["guard"]["ready"])
+    old = daemons.home / "data" / "sessions" / "another-game" / "old" / "video.mkv"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(1_100_000))
+    answer = daemon.ask("watch", on=True)
+    assert answer["code"] == "refused"
+    assert "limits.disk_gb is 0.001" in answer["error"]
+    assert str(daemons.home / "data" / "sessions") in answer["error"]
+    old.unlink()
+    assert daemon.ask("watch", on=True)["ok"]
+
+
 def test_disk_full_at_home(small_disk: Path, daemons: Daemons, doom: Doom) -> None:
     """Everything on a full disk, the log as well: the daemon starts, says what it can't do, and presses no less."""
     home = small_disk / "home"

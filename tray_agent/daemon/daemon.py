@@ -28,6 +28,7 @@ from tray_agent.daemon.watcher import Watcher
 from tray_agent.errors import SessionError
 from tray_agent.guard.protocol import Armed, Failed, Game, GuardEvent, Hotkey, Lost, Refused, Revoked
 from tray_agent.play.player import Player, PlayStatus
+from tray_agent.sessions.catalogue import disk_bytes
 from tray_agent.sessions.layout import new_folder
 from tray_agent.sessions.writer import SessionWriter
 from tray_agent.settings.games import GameProfile
@@ -171,6 +172,8 @@ class Daemon:
             return ""
         if self._profile is None or self._spec is None:
             return self._no_game()
+        if full := self._sessions_full():
+            return full
         folder = new_folder(self._folders.sessions, self._profile.name)
         writer = SessionWriter(
             folder, self._spec, self._profile.name, self._profile.vector8, clock=self._desktop.clock,
@@ -221,6 +224,14 @@ class Daemon:
         self._fixed_game = name
         self._look_around()
         return ""
+
+    def _sessions_full(self) -> str:
+        limit_gb = self._settings.settings.app.limits.disk_gb
+        used_gb = disk_bytes(self._folders.sessions) / 1e9
+        if used_gb < limit_gb:
+            return ""
+        return (f"all sessions take {used_gb:.1f} GB and limits.disk_gb is {limit_gb:g}. "
+                f"Delete some in {self._folders.sessions}, or raise the limit in tray_agent.yaml")  # fmt: skip
 
     def _no_game(self) -> str:
         if self._fixed_game:

@@ -1,5 +1,7 @@
 """Lists the sessions under a folder. No threads; the caller's runs it."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +38,13 @@ def list_sessions(root: Path, game: str | None = None) -> Listing:
         except SessionError as error:
             damaged[folder] = str(error)
     return Listing(tuple(sessions), damaged)
+
+
+def disk_bytes(root: Path) -> int:
+    """Bytes that all sessions under `root` take, 0 where there is no such folder; files that vanish count nothing."""
+    total = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(folder) / name).stat().st_size
+    return total

@@ -70,7 +70,9 @@ class Limits(Model):
     """What the program may use."""
 
     ram_mb: int = Field(default=96, ge=16, le=4096, description="Memory of the rolling buffers.", examples=["96"])
-    disk_gb: float = Field(default=20.0, gt=0, le=10000, description="Disk space of all sessions.", examples=["20"])
+    disk_gb: float = Field(
+        default=20.0, gt=0, le=10000, description="When sessions take more, watching is refused.", examples=["20"]
+    )
     play_minutes: float = Field(
         default=60.0, gt=0, le=240, description="The agent never plays longer at a stretch.", examples=["60"]
     )
