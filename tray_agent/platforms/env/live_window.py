@@ -46,7 +46,9 @@ class LiveWindow:
         if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise PlatformUnavailable("there is no display for the window", "Leave --window out, or set DISPLAY")
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-        os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "tray-agent-env")
+        os.environ["SDL_VIDEO_X11_WMCLASS"] = (
+            "tray-agent-env"  # pygame, imported by whoever started us, names itself here
+        )
         import pygame
 
         try:
