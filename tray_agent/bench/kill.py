@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tray_agent.errors import WorkerFailed
 from tray_agent.guard.client import GuardClient
 from tray_agent.guard.protocol import Armed, Game, Revoked
+from tray_agent.settings.app import AppSettings
 
 if TYPE_CHECKING:
     from tray_agent.bench.kill_scene import Scene
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--presses", type=int, default=200, help="how often the kill hotkey is pressed")
     parser.add_argument("--deaths", type=int, default=50, help="how often the daemon is killed, and stopped")
-    parser.add_argument("--lease-ms", type=int, default=200, help="the guard's lease")
+    parser.add_argument("--lease-ms", type=int, default=AppSettings().lease_ms, help="the guard's lease")
     parser.add_argument("--idle", action="store_true", help="measure without the trainer beside")
 
 
