@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,8 @@ from fault_scene import (
     shipped_profile,
     until,
 )
+
+from tray_agent.clients.cli.exit_codes import ExitCode
 
 PLAYED = {"Space", "ArrowRight"}
 
@@ -37,6 +41,28 @@ def test_focus_lost_while_playing(playing: DaemonProcess, doom: Doom) -> None:
     playing.wait_for(lambda s: s["ticks"]["frames"] > frames + 10, "ticks to go on")
     assert doom.held_by_agent() == set()
     begin_to_play(playing, doom)
+
+
+def test_play_from_a_terminal(daemons: Daemons, doom: Doom) -> None:
+    """`tray-agent play` waits while the terminal is in front, plays once the game is, and gives up when told to."""
+    give_policy(daemons.home, shipped_profile(), ("Space", "ArrowRight"))
+    daemon = daemons.start(doom.options)
+    daemon.ready(lambda s: s["bundle"] and s["guard"]["ready"])
+    doom.control.focus(False)
+    daemon.wait_for(lambda s: not s["game_in_front"], "the terminal in front")
+    done = daemons.run("play", "--wait", "0")
+    assert done.returncode == ExitCode.REFUSED
+    assert "not in front" in done.stderr
+    typed = subprocess.Popen(
+        [sys.executable, "-m", "tray_agent", "play", "--wait", "30"],
+        env=daemons.environment(), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert typed.stderr is not None
+    with typed.stderr as said:
+        assert "bring the game to the front" in said.readline()
+        doom.control.focus(True)
+        assert typed.wait(20.0) == ExitCode.OK
+    until(lambda: doom.held_by_agent() == PLAYED, "the agent's keys")
 
 
 def test_focus_lost_while_watching(daemons: Daemons, doom: Doom) -> None:

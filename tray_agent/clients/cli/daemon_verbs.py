@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ def add_parser(subparsers: Any) -> None:
     ):
         verb = subparsers.add_parser(name, help=text, description=text)
         verb.add_argument("--json", action="store_true", help="print one JSON object")
+        if name in {"watch", "play"}:
+            verb.add_argument("--wait", type=float, default=15.0, metavar="S",
+                              help="time to bring the game to the front, from this terminal (default 15)")  # fmt: skip
         verb.set_defaults(run=_ask)
     release = subparsers.add_parser(
         "release-all", help="let go of every key that was left pressed; works with the daemon dead"
@@ -47,6 +51,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace) -> int:
+    _wait_for_game(args.verb, getattr(args, "wait", 0.0))
     answer = request(app.socket_path(), {"op": args.verb})
     if args.json:
         print(json.dumps(answer.get("status", answer)))
@@ -56,6 +61,19 @@ def _ask(args: argparse.Namespace) -> int:
         return ExitCode.OK
     print(f"tray-agent {args.verb}: {answer['error']}", file=sys.stderr)
     return ExitCode.REFUSED if answer.get("code") == "refused" else ExitCode.FAILURE
+
+
+def _wait_for_game(verb: str, wait_s: float) -> None:
+    """Typed in a terminal, a verb finds the terminal in front: give the person time to switch to the game."""
+    if verb not in {"watch", "play"}:
+        return
+    needed = "game_in_front" if verb == "play" else "game"
+    end, told = time.monotonic() + wait_s, False
+    while not request(app.socket_path(), {"op": "status"})["status"][needed] and time.monotonic() < end:
+        if not told:
+            print(f"bring the game to the front ({wait_s:.0f} s) ...", file=sys.stderr)
+            told = True
+        time.sleep(0.25)
 
 
 def _describe(status: dict[str, Any]) -> str:
