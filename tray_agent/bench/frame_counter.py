@@ -69,4 +69,5 @@ class FrameCounter:
     def close(self) -> None:
         """Disconnect; idempotent."""
         display, self._display = self._display, None
-        connection.close(display)
+        if display is not None:
+            display.display.socket.close()  # after Ctrl+C in a request, python-xlib's own close waits for ever
