@@ -14,6 +14,7 @@ from tray_agent.platforms.env.gym_game import registered_game
 from tray_agent.platforms.env.players import atari as atari_players
 from tray_agent.platforms.env.players import doom as doom_players
 from tray_agent.platforms.env.players import drive
+from tray_agent.platforms.env.players.faults import Faults, with_faults
 from tray_agent.platforms.env.players.player import HandOf, Player
 
 
@@ -75,9 +76,9 @@ def entry(name: str) -> Entry:
     return found
 
 
-def scripted_player(name: str) -> Player:
-    """The scripted player of a game, with a human hand. Raises UnknownGame when it has none."""
+def scripted_player(name: str, faults: Faults | None = None) -> Player:
+    """The scripted player of a game, with a human hand and `faults`. Raises UnknownGame when it has none."""
     make = entry(name).make_player
     if make is None:
         raise UnknownGame(f"nobody wrote a scripted player for {name!r}")
-    return HandOf(make())
+    return HandOf(with_faults(make(), faults or Faults()))

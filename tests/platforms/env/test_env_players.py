@@ -1,0 +1,88 @@
+"""The scripted players: their faults, and that each is worth learning from."""
+
+from itertools import groupby
+from typing import Any, cast
+
+import pytest
+
+from tray_agent.core.controls import Controls
+from tray_agent.core.events import Command
+from tray_agent.platforms.env.catalog import entry, scripted_player
+from tray_agent.platforms.env.game import EnvGame, GameInfo
+from tray_agent.platforms.env.players.faults import ALL_FAULTS, Faults, with_faults
+from tray_agent.platforms.env.players.player import IDLE, holding
+from tray_agent.platforms.env.scoring import play_episodes
+
+KEYS = ("ArrowLeft", "ArrowRight", "Space")
+RATE_HZ = 15.0
+MINUTE = 900
+
+
+class NoGame:
+    """All that a fault asks of a game."""
+
+    info = GameInfo("none", Controls(buttons=KEYS), 60.0, 4, 8, 8, max_ticks=MINUTE)
+
+
+class Alternating:
+    """Left for ten ticks, then right for ten, and so on."""
+
+    def reset(self, seed: int) -> None:
+        self.ticks = 0
+
+    def decide(self, game: EnvGame) -> Command:
+        self.ticks += 1
+        return holding("ArrowLeft" if (self.ticks - 1) % 20 < 10 else "ArrowRight")
+
+
+def a_minute(faults: Faults, seed: int) -> list[Command]:
+    """What `Alternating` with `faults` holds in each of a minute's ticks."""
+    player = with_faults(Alternating(), faults)
+    player.reset(seed)
+    game = cast("EnvGame", NoGame())
+    return [player.decide(game) for _ in range(MINUTE)]
+
+
+@pytest.mark.parametrize("fault", ["delay", "noise", "pauses"])
+def test_faults_follow_the_seed(fault: str) -> None:
+    """A fault changes what is held, the same way for the same seed, another way for another."""
+    one: dict[str, Any] = {fault: True}
+    faults = Faults(**one)
+    assert a_minute(faults, 1) == a_minute(faults, 1)
+    assert a_minute(faults, 1) != a_minute(Faults(), 1)
+    assert len({tuple(map(str, a_minute(faults, seed))) for seed in range(12)}) > 1
+
+
+def test_delay_is_a_reaction_time() -> None:
+    """The decisions come whole and in order, 100 to 250 ms late."""
+    on_time = a_minute(Faults(), 0)
+    late = {next(n for n in range(9) if a_minute(Faults(delay=True), seed)[n:] == on_time[: MINUTE - n])
+            for seed in range(20)}  # fmt: skip
+    assert len(late) > 1
+    assert all(0.1 <= ticks / RATE_HZ <= 0.267 for ticks in late)
+
+
+def test_slips_are_rare_and_short() -> None:
+    """A few percent of the time something else is held, and not for long."""
+    slips = [a != b for a, b in zip(a_minute(Faults(noise=True), 5), a_minute(Faults(), 5), strict=True)]
+    assert 0.01 < sum(slips) / MINUTE < 0.15
+    assert max(len(list(run)) for slipped, run in groupby(slips) if slipped) <= RATE_HZ
+
+
+def test_pauses_last_a_second_or_two() -> None:
+    """Nothing is held for 1 to 2 s, a few times a minute."""
+    runs = [len(list(run)) for held, run in groupby(a_minute(Faults(pauses=True), 2)) if held == IDLE]
+    assert runs
+    assert all(15 <= ticks <= 60 for ticks in runs)
+
+
+def test_faults_cost_points() -> None:
+    """With all faults the player of doom-health is still a player, and its score repeats."""
+    game = entry("doom-basic").make_game()
+    game.start()
+    try:
+        first = play_episodes(game, scripted_player("doom-basic", ALL_FAULTS), 3, 7)
+        assert first == play_episodes(game, scripted_player("doom-basic", ALL_FAULTS), 3, 7)
+        assert first != play_episodes(game, scripted_player("doom-basic"), 3, 7)
+    finally:
+        game.close()
