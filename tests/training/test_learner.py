@@ -16,6 +16,7 @@ from tray_agent.errors import BundleError
 from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
+from tray_agent.training.planes import planes_of
 from tray_agent.training.replay import Replay
 
 KEYS = Controls(("ArrowLeft", "ArrowRight"))
@@ -292,3 +293,14 @@ def test_every_picture_size_that_settings_allow_has_a_network(size: tuple[int, i
     assert held.shape == (1, 2)
     assert relative.shape == (1, 0, len(RELATIVE_BINS))
     assert axes.shape == (1, 0, len(AXIS_BINS))
+
+
+def test_learning_and_playing_see_the_same() -> None:
+    """The graph makes of RGB exactly what the replay keeps, for every colour."""
+    random = np.random.default_rng(0)
+    stack = random.integers(0, 256, (SPEC.frames, SPEC.frame_height, SPEC.frame_width, 3), dtype=np.uint8)
+    stack[:, :2] = [[[0, 0, 0]], [[255, 255, 255]]]
+    kept = [planes_of(pixels) for pixels in stack]
+    expected = np.concatenate([np.stack([planes[0] for planes in kept]), kept[-1][1:]])
+    seen = PolicyNet(SPEC).preprocess.from_rgb(torch.from_numpy(stack)[None])[0].numpy()
+    assert np.array_equal(seen, expected)

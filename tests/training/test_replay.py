@@ -20,14 +20,15 @@ STRETCH = int(HELD_OUT_SECONDS * SPEC.rate_hz)
 
 def sample(tick: int, session: int = 0, flags: TickFlag = TickFlag.LEARN, keys: tuple[int, int] = (0, 0)) -> TickSample:
     """A tick whose picture tells session and number, and whose sound and action tell the number again."""
-    pixels = np.broadcast_to(np.array([session, tick >> 8, tick & 255], np.uint8), (2, 2, 3))
+    grey = np.array([[session, tick >> 8], [tick & 255, 0]], np.uint8)  # grey is its own luma
+    pixels = np.repeat(grey[:, :, None], 3, axis=2)
     audio = np.full(SPEC.audio_shape, tick, np.float32)
     return TickSample(tick, tick * 1000, pixels, audio, np.array([*keys, tick], np.float32), flags)
 
 
 def names(frames: np.ndarray) -> list[tuple[int, int]]:
     """(session, tick) of each frame of one row."""
-    return [(int(f[0, 0, 0]), int(f[0, 0, 1]) << 8 | int(f[0, 0, 2])) for f in frames]
+    return [(int(f[0, 0]), int(f[0, 1]) << 8 | int(f[1, 0])) for f in frames[: SPEC.frames]]
 
 
 def drawn(replay: Replay, n: int = 4000) -> dict[tuple[int, int], list[tuple[int, int]]]:

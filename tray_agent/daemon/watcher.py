@@ -5,13 +5,13 @@ A sample pairs a frame with what was held *from that frame to the next*, so it i
 
 from collections import deque
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tray_agent.capture.observer import Observation
 from tray_agent.core.controls import FloatVector, TickAccumulator
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.sessions.writer import SessionWriter
-from tray_agent.training.worker import TrainingWorker
 
 STILL_PAUSE_S = 5.0
 STRAYED_S = 2.0
@@ -37,10 +37,18 @@ class WatchStatus:
     paused: str = ""
 
 
+class Trainer(Protocol):
+    """Who learns from what is watched (`training.worker.TrainingWorker`)."""
+
+    def feed(self, session: str, samples: list[TickSample]) -> None: ...
+
+    def mark(self, session: str, first: int, last: int, flags: TickFlag) -> None: ...
+
+
 class Watcher:
     """One stretch of watching. Owns the session writer; feeds the training worker."""
 
-    def __init__(self, spec: PolicySpec, writer: SessionWriter, training: TrainingWorker, idle_after_s: float) -> None:
+    def __init__(self, spec: PolicySpec, writer: SessionWriter, training: Trainer, idle_after_s: float) -> None:
         self._spec = spec
         self._writer = writer
         self._training = training

@@ -29,7 +29,7 @@ from tray_agent.policy.bundle import Manifest, write_bundle
 from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.export import Exporter
-from tray_agent.training.job import TrainerJob
+from tray_agent.training.job import BATCH, TrainerJob
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
 from tray_agent.training.pipe import read_message, unpack_samples
@@ -90,7 +90,7 @@ class Trainer:
         return not self._paused and self._learner.can_learn() and not self._is_saturated()
 
     def _is_saturated(self) -> bool:
-        passes = (self._learner.updates - self._updates_at_data) * 64 / max(1, self._replay.learnable())
+        passes = (self._learner.updates - self._updates_at_data) * BATCH / max(1, self._replay.learnable())
         return passes > _REST_AFTER_PASSES
 
     def _load_sessions(self) -> Iterator[int]:

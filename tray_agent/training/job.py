@@ -6,6 +6,8 @@ from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 
+BATCH = 64
+"""Ticks in one update."""
 _FOLDERS = ("sessions", "models", "checkpoints")
 _PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed")
 

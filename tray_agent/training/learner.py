@@ -20,11 +20,11 @@ from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.runtime.atomic_file import write_atomic
+from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.replay import Batch, Replay
 
 _log = logging.getLogger(__name__)
-BATCH = 64
 LEARNING_RATE = 1e-3
 EMA = 0.995
 MIN_TICKS = 64
@@ -69,7 +69,7 @@ class Learner:
         batch = self.replay.draw(BATCH)
         self.net.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            outputs = self.net(*self._inputs(batch))
+            outputs = self.net.from_planes(*self._inputs(batch))
         loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -144,7 +144,7 @@ class Learner:
         actions = torch.from_numpy(batch.actions)
         n = len(batch.actions)
         with torch.no_grad():
-            outputs = self.average(torch.from_numpy(batch.frames), torch.from_numpy(batch.audio),
+            outputs = self.average.from_planes(torch.from_numpy(batch.frames), torch.from_numpy(batch.audio),
                                    self._vector.expand(n, -1))  # fmt: skip
             loss = float(self._loss(outputs, actions))
         held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tray_agent.core.media import Pixels
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.training.planes import PLANES, Planes, planes_of
 
 HELD_OUT_SECONDS = 10.0
 HELD_OUT_EVERY = 6
@@ -25,7 +25,7 @@ Integers = npt.NDArray[np.int64]
 class Batch:
     """Arrays of one training step; n is the batch size."""
 
-    frames: npt.NDArray[np.uint8]  # (n, frames, H, W, 3)
+    frames: npt.NDArray[np.uint8]  # (n, frames + 2, H, W): luma, oldest first; red and blue difference of the last
     audio: npt.NDArray[np.float32]  # (n, *audio_shape)
     actions: npt.NDArray[np.float32]  # (n, controls.size)
 
@@ -57,24 +57,29 @@ class _Session:
             self.starts.append(i)
         begins_block = i % BLOCK == 0
         if begins_block:
-            self.blocks.append(np.empty((BLOCK, *sample.pixels.shape), np.uint8))
-        self.frame(i)[:] = sample.pixels
+            self.blocks.append(np.empty((BLOCK, PLANES, *sample.pixels.shape[:2]), np.uint8))
+        self.frame(i)[:] = planes_of(sample.pixels)
         self.audio[i], self.actions[i] = sample.audio, sample.action
         self.flags[i], self.ticks[i] = int(sample.flags), sample.tick
         self.length += 1
         return begins_block
 
-    def frame(self, i: int) -> Pixels:
-        """Pixels of a position that is not gone."""
+    def frame(self, i: int) -> Planes:
+        """Planes of a position that is not gone."""
         block = self.blocks[i // BLOCK]
         assert block is not None  # noqa: S101 - positions below `gone` are never asked for
-        pixels: Pixels = block[i % BLOCK]
-        return pixels
+        planes: Planes = block[i % BLOCK]
+        return planes
 
-    def history(self, i: int, frames: int) -> Pixels:
-        """The last `frames` frames up to position i, the first of its stretch repeated where there are too few."""
+    def history(self, i: int, frames: int, into: npt.NDArray[np.uint8]) -> None:
+        """Luma of the last `frames` frames up to position i, then the colour of the last, into (frames + 2, H, W).
+
+        The first frame of its stretch is repeated where there are too few.
+        """
         start = max(self.gone, self.starts[int(np.searchsorted(self.starts, i, side="right")) - 1])
-        return np.stack([self.frame(max(start, j)) for j in range(i - frames + 1, i + 1)])
+        for n, j in enumerate(range(i - frames + 1, i + 1)):
+            into[n] = self.frame(max(start, j))[0]
+        into[frames:] = self.frame(i)[1:]
 
     def drop_block(self) -> int:
         """Give up the oldest block of frames; returns how many ticks went with it."""
@@ -184,7 +189,7 @@ class Replay:
         return self._gather(index, index.held_out[np.linspace(0, count - 1, min(limit, count)).astype(np.int64)])
 
     def some_frames(self, n: int) -> npt.NDArray[np.uint8]:
-        """Up to n frames spread over all sessions, shape (n, H, W, 3); at least one tick must be held."""
+        """Planes of up to n frames of all sessions, shape (n, 3, H, W); at least one tick must be held."""
         per = max(1, n // max(1, len(self._sessions)))
         return np.stack(
             [
@@ -239,8 +244,12 @@ class Replay:
 
     def _gather(self, index: _Index, packed: Integers) -> Batch:
         rows = [(index.sessions[p >> 40], int(p & ((1 << 40) - 1))) for p in packed.tolist()]
+        spec = self._spec
+        frames = np.empty((len(rows), spec.frames + PLANES - 1, spec.frame_height, spec.frame_width), np.uint8)
+        for row, (s, i) in enumerate(rows):
+            s.history(i, spec.frames, into=frames[row])
         return Batch(
-            frames=np.stack([s.history(i, self._spec.frames) for s, i in rows]),
+            frames=frames,
             audio=np.stack([s.audio[i] for s, i in rows]),
             actions=np.stack([s.actions[i] for s, i in rows]),
         )

@@ -1,0 +1,122 @@
+"""`tray-agent evaluate GAME...`: how well it plays what it watched, beside one held key and other learners."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.evaluation.cell import OURS, Cell, references
+from tray_agent.evaluation.report import show, summary
+from tray_agent.evaluation.runner import run_missing
+from tray_agent.evaluation.store import CellStore
+from tray_agent.evaluation.suites import PEERS, SUITES
+from tray_agent.settings import paths
+from tray_agent.settings.snapshot import load_settings
+
+_TEXT = """A scripted player plays each game for some minutes of game time (nothing waits for real time); the product
+watches, learns for some seconds, and plays fresh episodes. Scores are normalised: 0 is the better of random play and
+the best single held key, 1 is the player. A whole table takes hours: every cell (game, seed, policy) is kept as it
+finishes, so that Ctrl-C loses one cell at most and --resume goes on."""
+_EPILOG = """examples:
+  tray-agent evaluate doom-basic --minutes 3 --train-seconds 30 --episodes 5
+  tray-agent evaluate --suite ten --peers --seeds 3 --resume --json
+  tray-agent evaluate breakout --policy ours --policy imitation"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb `evaluate`."""
+    parser = subparsers.add_parser(
+        "evaluate", help="measure how well it plays what it watched", description=_TEXT, epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("games", nargs="*", metavar="GAME", help="packaged games with a scripted player")
+    parser.add_argument("--suite", choices=sorted(SUITES), help="a named list of games instead")
+    parser.add_argument("--minutes", type=_positive(float), default=10.0, metavar="M", help="game time watched (10)")
+    parser.add_argument("--train-seconds", type=_positive(float), default=120.0, metavar="S", help="of learning (120)")
+    parser.add_argument("--seeds", type=_positive(int), default=1, metavar="N", help="recordings and learnings (1)")
+    parser.add_argument("--episodes", type=_positive(int), default=20, metavar="E", help="fresh episodes a seed (20)")
+    parser.add_argument("--threads", type=_positive(int), default=2, metavar="T", help="cores for learning (2)")
+    parser.add_argument("--policy", action="append", choices=(OURS, *PEERS), help="whose policy (ours); repeatable")
+    parser.add_argument("--peers", action="store_true", help="ours and all peers")
+    parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")
+    parser.add_argument("--resume", action="store_true", help="keep cells that are finished, take the missing ones")
+    parser.add_argument("--only-kept", action="store_true", help="show what is finished, run nothing")
+    parser.add_argument("--folder", type=Path, help="where cells and recordings are kept")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the table and the learning curves there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=_run)
+
+
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    parse.__name__ = "number"  # argparse names it in its message
+    return parse
+
+
+def _run(args: argparse.Namespace) -> int:
+    games = list(dict.fromkeys([*args.games, *SUITES.get(args.suite, ())]))
+    if not games:
+        raise SystemExit("tray-agent evaluate: name a game, or a --suite")
+    cells = _cells(games, args)
+    folder = (args.folder or paths.data_folder() / "evaluation").absolute()
+    store = CellStore(folder / "cells")
+    console = Console(stderr=True)
+    failed: dict[str, str] = {}
+    if args.only_kept:
+        kept = {cell.key: found for cell in cells if (found := store.get(cell)) is not None}
+    else:
+        with console.status("starting") as line:
+            done = {"cells": ""}
+
+            def tell(cell: Cell, text: str, share: float) -> None:
+                if done["cells"] != cell.key:
+                    done["cells"] = cell.key
+                    console.print(f"cell {1 + cells.index(cell)} of {len(cells)}: {cell.label}")
+                line.update(f"{cell.label}: {text} ({share:.0%})")
+
+            kept, failed = run_missing(cells, store, folder / "recordings", tell, fresh=not args.resume)
+    result = summary(cells, kept) | {"failed": failed, "folder": str(folder)}
+    _tell_result(result, args)
+    if args.plots is not None:
+        from tray_agent.evaluation.plots import draw
+
+        for path in draw(result, kept, args.plots):
+            console.print(f"drawn: {path}")
+    return ExitCode.FAILURE if failed else ExitCode.OK
+
+
+def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
+    settings = load_settings()
+    for game in games:
+        settings.game(game)  # a mistyped name is told before hours of work
+    policies = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
+    return [references(game, args.episodes, args.faults) for game in games] + [
+        Cell(game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults)
+        for seed in range(args.seeds)
+        for game in games
+        for policy in policies
+    ]
+
+
+def _tell_result(result: dict[str, Any], args: argparse.Namespace) -> None:
+    if args.json:
+        print(json.dumps(result))
+        return
+    console = Console()
+    caption = (
+        f"{args.minutes:g} min watched, {args.train_seconds:g} s learning on {args.threads} cores, {args.seeds} seeds "
+        f"x {args.episodes} episodes; in brackets 95 % intervals. Commits: {', '.join(result['commits'])}. "
+        f"{'; '.join(result['machines'])}"
+    )
+    show(console, result, caption)
+    for label, why in result["failed"].items():
+        console.print(f"[red]not taken:[/red] {label}: {why}")

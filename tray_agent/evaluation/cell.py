@@ -1,0 +1,71 @@
+"""One cell of the results table: which game, whose policy, which budget (no I/O)."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+OURS = "ours"
+REFERENCES = "references"
+"""The cell of a game that holds random, constant and player scores; it has no seed."""
+SEED_STRIDE = 1_000_000
+"""Episodes of different purposes never share a seed: watching, validating, playing are so far apart."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one measurement needs to be run again.
+
+    Attributes:
+        game: name of a packaged game that has a profile and a scripted player.
+        policy: OURS, REFERENCES or the name of a peer.
+        seed: of recording, learning and playing.
+        minutes: game time watched.
+        train_s: wall time of learning, seconds.
+        episodes: fresh episodes played.
+        threads: cores that learning may use.
+        faults: whether the player has human faults (delay, noise, pauses).
+        more: "" or what follows the first learning: "corrections" or "watching", for as many minutes again.
+    """
+
+    game: str
+    policy: str
+    seed: int = 0
+    minutes: float = 10.0
+    train_s: float = 120.0
+    episodes: int = 20
+    threads: int = 2
+    faults: bool = False
+    more: str = ""
+
+    @property
+    def key(self) -> str:
+        """File name of its result: readable, and another one whenever any field differs."""
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.game.replace(':', '_')}.{self.policy}.s{self.seed}.{digest}"
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        if self.policy == REFERENCES:
+            return f"{self.game}: references"
+        extras = [text for text in ("faults" if self.faults else "", self.more) if text]
+        return f"{self.game}: {self.policy}, seed {self.seed}" + (f" ({', '.join(extras)})" if extras else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "Cell":
+        """Inverse of `to_json`.
+
+        Raises:
+            TypeError: a field is missing or unknown.
+        """
+        return Cell(**data)
+
+
+def references(game: str, episodes: int, faults: bool) -> Cell:
+    """The cell of a game's reference scores: they do not depend on seed, minutes or learning."""
+    return Cell(game, REFERENCES, minutes=0.0, train_s=0.0, episodes=episodes, threads=1, faults=faults)

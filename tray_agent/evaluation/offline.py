@@ -1,0 +1,56 @@
+"""Measures on a session nobody learned from, each beside what doing nothing clever gets (numpy, onnxruntime)."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.core.sample import TickFlag
+from tray_agent.policy.bundle import load_bundle
+from tray_agent.policy.decode import Decoding
+from tray_agent.policy.onnx_policy import OnnxPolicy
+from tray_agent.sessions.catalogue import list_sessions
+from tray_agent.sessions.reader import SessionReader
+
+Bits = npt.NDArray[np.bool_]
+
+
+def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str, dict[str, float]]:
+    """{"policy" | "copy_last" | "released": {"accuracy", "balanced_accuracy", "change_f1"}} over the buttons.
+
+    `change_f1` is that of the ticks at which a button changes (trap: copying the last action has the best accuracy
+    of all and never changes anything). Empty for games without buttons.
+    """
+    buttons = len(spec.controls.buttons)
+    if not buttons:
+        return {}
+    policy = OnnxPolicy(load_bundle(bundle, spec), Decoding())
+    said, did = [], []
+    for listed in list_sessions(sessions).sessions:
+        for sample in SessionReader(listed.folder).samples():
+            if sample.flags & TickFlag.GAP:
+                policy.reset()
+            policy.see(sample.pixels)
+            said.append(policy.outputs(sample.audio)[0] >= 0.0)
+            did.append(sample.action[:buttons] >= 0.5)
+    held = np.array(did)
+    last = np.concatenate([np.zeros_like(held[:1]), held[:-1]])
+    guesses = {"policy": np.array(said), "copy_last": last, "released": np.zeros_like(held)}
+    return {name: _measures(guess, held, last) for name, guess in guesses.items()}
+
+
+def _measures(guess: Bits, held: Bits, last: Bits) -> dict[str, float]:
+    recalls = [
+        float(np.mean([(g[where] == h[where]).mean() for where in (h, ~h) if where.any()]))
+        for g, h in zip(guess.T, held.T, strict=True)
+    ]
+    # a change is predicted where the guess differs from what is held now
+    predicted, real = guess != last, held != last
+    hits = float((predicted & real).sum())
+    f1 = 2 * hits / max(1.0, float(predicted.sum() + real.sum()))
+    return {
+        "accuracy": round(float((guess == held).mean()), 4),
+        "balanced_accuracy": round(float(np.mean(recalls)), 4),
+        "change_f1": round(f1, 4),
+    }

@@ -1,0 +1,72 @@
+"""A peer's cell: the same play, recorded at the size the peer wants; the same time, the same cores."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tray_agent.capture.observer import Observation
+from tray_agent.core.controls import FloatVector, to_command
+from tray_agent.core.policy import PolicySpec
+from tray_agent.errors import TrayAgentError
+from tray_agent.evaluation.cell import Cell
+from tray_agent.evaluation.peers.peer import Peer
+from tray_agent.evaluation.peers.recordings import recording_of
+from tray_agent.evaluation.peers.registry import PEERS
+from tray_agent.evaluation.playing import FIRST_SEED
+from tray_agent.evaluation.recording import Tell, record
+from tray_agent.play.lockstep import LockstepGame
+from tray_agent.sessions.catalogue import list_sessions
+from tray_agent.settings.games import GameProfile
+
+
+def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path, tell: Tell) -> dict[str, Any]:  # noqa: ARG001 - as take_agent
+    """Learn from what was watched, play.
+
+    Raises:
+        TrayAgentError: there is no such peer, or a package it needs is missing.
+    """
+    if cell.policy not in PEERS:
+        raise TrayAgentError(f"there is no policy {cell.policy!r}; there are: ours, {', '.join(PEERS)}")
+    try:
+        peer = PEERS[cell.policy]()
+    except ImportError as error:
+        raise TrayAgentError(f"{cell.policy} needs a package: {error}. Install the extra `peers`") from error
+    width, height = peer.frame_size
+    spec = replace(profile.spec(), frame_width=width, frame_height=height)
+    recorded = record(cell, profile, spec, recordings, tell)
+    data = recording_of([listed.folder for listed in list_sessions(recorded.learn).sessions])
+    tell(f"learning for {cell.train_s:g} s", 0.0)
+    report = peer.learn(data, cell.train_s, cell.threads, cell.seed)
+    scores = []
+    for i in range(cell.episodes):
+        tell(f"playing, {i} of {cell.episodes} episodes", i / cell.episodes)
+        scores.append(_episode(cell, spec, peer, FIRST_SEED + 1000 * cell.seed + i))
+    return {
+        "scores": scores,
+        "watched_scores": recorded.scores,
+        "play": recorded.play,
+        "samples_per_s": round(report.samples_per_s, 1),
+        "updates": report.updates,
+        "seconds": round(report.seconds, 1),
+    }
+
+
+def _episode(cell: Cell, spec: PolicySpec, peer: Peer, seed: int) -> float:
+    game = LockstepGame(cell.game, spec, seed=seed)
+    game.start()
+
+    def decide(seen: Observation) -> FloatVector:
+        action = peer.act(seen.frame.pixels, seen.audio)
+        game.desktop.sink.apply(to_command(spec.controls, action))
+        return action
+
+    peer.reset()
+    score = 0.0
+    try:
+        while True:
+            step = game.step(decide)
+            score += step.reward
+            if step.finished is not None:
+                return score
+    finally:
+        game.close()

@@ -1,0 +1,82 @@
+"""Fresh episodes in lockstep, spread over processes (no torch here: peers import it themselves)."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.daemon.learning import decoding_of
+from tray_agent.errors import NotArmed
+from tray_agent.evaluation.cell import SEED_STRIDE, Cell
+from tray_agent.evaluation.recording import Tell
+from tray_agent.platforms.env.catalog import entry
+from tray_agent.play.lockstep import LockstepGame
+from tray_agent.policy.bundle import load_bundle
+from tray_agent.policy.onnx_policy import OnnxPolicy
+from tray_agent.settings.games import GameProfile
+
+FIRST_SEED = 500 * SEED_STRIDE
+"""Of the episodes everybody is scored on; far from what was watched."""
+
+
+def play_bundle(
+    cell: Cell, profile: GameProfile, spec: PolicySpec, bundle: Path, episodes: int, tell: Tell
+) -> dict[str, Any]:
+    """Scores of so many episodes by a bundle, and what its inference cost."""
+    jobs = [(cell.game, profile, spec, bundle, FIRST_SEED + 1000 * cell.seed + i, cell.seed) for i in range(episodes)]
+    played = spread(_episode, jobs, cell.threads, tell)
+    return {
+        "scores": [one["score"] for one in played],
+        "stopped": sorted({one["stopped"] for one in played} - {""}),
+        "inference_p99_ms": round(max(one["p99_ms"] for one in played), 3),
+    }
+
+
+def spread(
+    work: Callable[..., dict[str, Any]], jobs: list[tuple[Any, ...]], processes: int, tell: Tell
+) -> list[dict[str, Any]]:
+    """Results of `work(*job)` in order, from so many processes."""
+    results: dict[int, dict[str, Any]] = {}
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(work, *job): i for i, job in enumerate(jobs)}
+        try:
+            for done in as_completed(futures):
+                results[futures[done]] = done.result()
+                tell(f"playing, {len(results)} of {len(jobs)} episodes", len(results) / len(jobs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [results[i] for i in range(len(jobs))]
+
+
+def _episode(
+    name: str, profile: GameProfile, spec: PolicySpec, bundle: Path, seed: int, policy_seed: int
+) -> dict[str, Any]:
+    game = LockstepGame(name, spec, seed=seed)
+    game.start()
+    score, stopped = 0.0, ""
+    try:
+        policy = OnnxPolicy(load_bundle(bundle, spec), decoding_of(profile), seed=policy_seed * SEED_STRIDE + seed)
+        play = game.play(policy)
+        try:
+            while True:
+                step = play.step()
+                score += step.reward
+                if step.finished is not None:
+                    break
+        except NotArmed as error:  # the product would hand back here; what it had reached counts
+            stopped = str(error)
+        return {"score": score, "stopped": stopped, "p99_ms": play.status.inference_p99_ms}
+    finally:
+        game.close()
+
+
+def start_and_close(name: str) -> None:
+    """Whether the game's package is there. Raises PlatformUnavailable."""
+    game = entry(name).make_game()
+    try:
+        game.start()
+    finally:
+        game.close()

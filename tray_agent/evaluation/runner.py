@@ -1,0 +1,106 @@
+"""Runs the cells that are missing, one after the other, each in a process of its own (the caller's thread)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from tray_agent.errors import TrayAgentError
+from tray_agent.evaluation.cell import Cell
+from tray_agent.evaluation.store import CellStore, Kept
+
+_COMMAND = (sys.executable, "-P", "-m", "tray_agent.evaluation.run_cell")
+_END_S = 10.0
+
+
+def run_missing(
+    cells: list[Cell], store: CellStore, recordings: Path, tell: Callable[[Cell, str, float], None], fresh: bool
+) -> tuple[dict[str, Kept], dict[str, str]]:
+    """Results of all cells by key; those not kept yet (or all, if `fresh`) are taken now, each kept as it finishes.
+
+    Returns:
+        the results, and for cells that failed the reason by label.
+    """
+    kept: dict[str, Kept] = {}
+    failed: dict[str, str] = {}
+    for cell in cells:
+        found = None if fresh else store.get(cell)
+        if found is None:
+            try:
+                store.put(cell, take(cell, recordings, partial(tell, cell)))
+            except TrayAgentError as error:
+                failed[cell.label] = str(error)
+                continue
+            found = store.get(cell)
+        if found is not None:
+            kept[cell.key] = found
+    return kept, failed
+
+
+def take(cell: Cell, recordings: Path, tell: Callable[[str, float], None]) -> dict[str, Any]:
+    """One cell's result, from a process of its own; an exception here (Ctrl-C) ends that process and its children.
+
+    Raises:
+        TrayAgentError: it could not be taken.
+    """
+    recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
+    arguments = [*_COMMAND, json.dumps(cell.to_json()), str(recordings)]
+    own_group = os.name == "posix"
+    with (
+        tempfile.TemporaryFile() as noise,
+        subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=noise, text=True, start_new_session=own_group
+        ) as process,
+    ):
+        try:
+            result = _follow(cell, process, tell)
+            if result is None:
+                process.wait()
+                raise TrayAgentError(f"{cell.label} could not be taken: {_last_line(noise, process.returncode)}")
+            return result
+        finally:
+            _end(process)
+
+
+def _follow(cell: Cell, process: "subprocess.Popen[str]", tell: Callable[[str, float], None]) -> dict[str, Any] | None:
+    """The result, None when the process ends without one."""
+    assert process.stdout is not None  # noqa: S101 - asked for
+    for line in process.stdout:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue  # a library that prints
+        if "result" in message:
+            result: dict[str, Any] = message["result"]
+            return result
+        if "error" in message:
+            raise TrayAgentError(f"{cell.label}: {message['error']}")
+        tell(message["progress"], message["share"])
+    return None
+
+
+def _last_line(noise: IO[bytes], code: int | None) -> str:
+    noise.seek(0)
+    lines = noise.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"it ended with code {code} and said nothing"
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """The process and all it started: trainers and games outlive a parent that is killed."""
+    if os.name == "posix":
+        try:
+            os.killpg(process.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+    else:
+        process.terminate()
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,99 @@
+"""Finished cells on disk: one JSON file each, owned by this module."""
+
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import tray_agent
+from tray_agent.errors import TrayAgentError
+from tray_agent.evaluation.cell import Cell
+from tray_agent.runtime.atomic_file import write_atomic
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished cell.
+
+    Attributes:
+        cell: what was measured.
+        result: what came out.
+        commit: of the code it was taken at ("" outside a checkout; "+" at its end: with changes not committed).
+        machine: where.
+        created: when, ISO 8601 in UTC.
+    """
+
+    cell: Cell
+    result: dict[str, Any]
+    commit: str
+    machine: str
+    created: str
+
+
+class CellStore:
+    """Results under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, cell: Cell) -> Kept | None:
+        """The kept result, None if there is none.
+
+        Raises:
+            TrayAgentError: its file is damaged.
+        """
+        path = self._path(cell)
+        try:
+            data = json.loads(path.read_text())
+            return Kept(Cell.from_json(data["cell"]), data["result"], data["commit"], data["machine"], data["created"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrayAgentError(f"{path} is damaged ({error}). Delete it and run again with --resume") from error
+
+    def put(self, cell: Cell, result: dict[str, Any]) -> None:
+        """Keep a result; all or nothing.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        content = {
+            "cell": cell.to_json(), "commit": commit(), "machine": machine(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"), "result": result,
+        }  # fmt: skip
+        write_atomic(self._path(cell), json.dumps(content, indent=1) + "\n")
+
+    def _path(self, cell: Cell) -> Path:
+        return self.folder / f"{cell.key}.json"
+
+
+def commit() -> str:
+    """Short hash of the checkout this code lies in, "+" behind it when files differ from it; "" without git."""
+    folder = Path(tray_agent.__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        short = git("rev-parse", "--short=10", "HEAD")
+        return short + ("+" if short and git("status", "--porcelain", "--", ".") else "")
+    except OSError:
+        return ""
+
+
+def machine() -> str:
+    """Processor, cores and system, for the table's caption."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{name}, {psutil.cpu_count()} cores, {platform.system()}"

@@ -1,0 +1,12 @@
+"""Named lists of games (no I/O)."""
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "ten": (
+        "pong", "breakout", "skiing", "ms-pacman", "space-invaders", "doom-basic", "doom-health", "doom-center",
+        "car-racing-pad", "airstriker",
+    ),
+    "short": ("doom-basic", "breakout"),
+}  # fmt: skip
+"""`ten`: of each kind one or more, none where one held key wins. `short`: two that a small budget teaches."""
+
+PEERS = ("imitation", "plain", "clip", "lstm", "knn")
