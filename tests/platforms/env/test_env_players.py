@@ -10,7 +10,7 @@ from tray_agent.core.events import Command
 from tray_agent.platforms.env.catalog import entry, scripted_player
 from tray_agent.platforms.env.game import EnvGame, GameInfo
 from tray_agent.platforms.env.players.faults import ALL_FAULTS, Faults, with_faults
-from tray_agent.platforms.env.players.player import IDLE, holding
+from tray_agent.platforms.env.players.player import IDLE, Player, holding
 from tray_agent.platforms.env.scoring import play_episodes
 
 KEYS = ("ArrowLeft", "ArrowRight", "Space")
@@ -86,3 +86,36 @@ def test_faults_cost_points() -> None:
         assert first != play_episodes(game, scripted_player("doom-basic"), 3, 7)
     finally:
         game.close()
+
+
+@pytest.mark.parametrize(("name", "ticks", "at_least"), [("space-invaders", 600, 400.0)])
+def test_player_is_worth_learning_from(name: str, ticks: int, at_least: float) -> None:
+    """In a minute of play it has more points than a floor (best constant action, random play) reaches in an episode."""
+    game = entry(name).make_game()
+    game.start()
+    try:
+        assert score_of(game, scripted_player(name), ticks) >= at_least
+    finally:
+        game.close()
+
+
+def score_of(game: EnvGame, player: Player, ticks: int) -> float:
+    """Points after so many ticks of the episode with seed 40."""
+    game.reset(40)
+    player.reset(40)
+    return sum(game.advance(player.decide(game), game.info.frames_per_tick) for _ in range(ticks))
+
+
+def test_bombs_are_seen() -> None:
+    """Space Invaders draws bombs and shot in every other frame: the picture of a tick shows both."""
+    game = entry("space-invaders").make_game()
+    game.start()
+    seen = 0
+    try:
+        game.reset(1)
+        for _ in range(200):
+            game.advance(IDLE, game.info.frames_per_tick)
+            seen += bool((game.pixels()[100:180, 30:130] == 142).all(axis=2).any())
+    finally:
+        game.close()
+    assert seen > 20

@@ -37,6 +37,8 @@ class AtariRom:
         keys: the keys it answers to.
         max_ticks: episodes are cut there.
         stick: what the keys do to the joystick.
+        afterglow: a frame stays to be seen while the next one is shown, as on a television. For games that draw some
+            things in every other frame only: without it a tick of 4 frames would show the same half always.
     """
 
     name: str
@@ -44,6 +46,7 @@ class AtariRom:
     keys: tuple[str, ...]
     max_ticks: int = 4500
     stick: Mapping[str, str] = field(default_factory=lambda: STICK_OF_KEYS)
+    afterglow: bool = False
 
 
 class AtariGame:
@@ -65,6 +68,7 @@ class AtariGame:
         self._ale: Any = None
         self._path = Path()
         self._heard: list[Samples] = []
+        self._glow: Pixels | None = None
 
     def start(self) -> None:
         try:
@@ -87,13 +91,16 @@ class AtariGame:
         self._ale.loadROM(str(self._path))
         self._ale.reset_game()
         self._heard.clear()
+        self._glow = None
 
     def advance(self, command: Command, frames: int) -> float:
         action = stick_action({self._rom.stick[key] for key in command.held if key in self._rom.stick})
         reward = 0.0
-        for _ in range(frames):
+        for frame in range(frames):
             if self.over:
                 break
+            if self._rom.afterglow and frame == frames - 1:
+                self._glow = self._ale.getScreenRGB()
             reward += self._ale.act(action)
             self._heard.append((self._ale.getAudio().astype(np.float32) - 128.0) / 128.0)
         del self._heard[:-600]  # nobody listens: keep ten seconds at most
@@ -105,7 +112,7 @@ class AtariGame:
 
     def pixels(self) -> Pixels:
         picture: Pixels = self._ale.getScreenRGB()
-        return picture
+        return picture if self._glow is None else np.maximum(picture, self._glow)
 
     def sound(self) -> Samples:
         heard = np.concatenate(self._heard) if self._heard else np.zeros(0, np.float32)
@@ -138,7 +145,7 @@ ROMS = {
         AtariRom("pong", "pong", (*_UPDOWN, "Space"), stick=_PADDLE),
         AtariRom("breakout", "breakout", (*_SIDEWAYS, "Space"), 3000),
         AtariRom("freeway", "freeway", _UPDOWN),
-        AtariRom("space-invaders", "space_invaders", (*_SIDEWAYS, "Space"), 3000),
+        AtariRom("space-invaders", "space_invaders", (*_SIDEWAYS, "Space"), 3000, afterglow=True),
         AtariRom("boxing", "boxing", (*_SIDEWAYS, *_UPDOWN, "Space"), 2000),
     )
 }

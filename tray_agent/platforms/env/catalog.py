@@ -15,6 +15,7 @@ from tray_agent.platforms.env.players import atari as atari_players
 from tray_agent.platforms.env.players import doom as doom_players
 from tray_agent.platforms.env.players import drive
 from tray_agent.platforms.env.players.faults import Faults, with_faults
+from tray_agent.platforms.env.players.invaders import InvadersPlayer
 from tray_agent.platforms.env.players.player import HandOf, Player
 
 
@@ -45,7 +46,7 @@ _PLAYERS: dict[str, Callable[[], Player]] = {
     "pong": atari_players.PongPlayer,
     "breakout": atari_players.BreakoutPlayer,
     "boxing": atari_players.BoxingPlayer,
-    "space-invaders": atari_players.InvadersPlayer,
+    "space-invaders": InvadersPlayer,
     "freeway": atari_players.FreewayPlayer,
 }
 

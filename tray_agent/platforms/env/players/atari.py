@@ -2,6 +2,7 @@
 
 from tray_agent.core.events import Command
 from tray_agent.platforms.env.game import EnvGame
+from tray_agent.platforms.env.players.flight import bounced
 from tray_agent.platforms.env.players.player import IDLE, holding
 
 
@@ -30,34 +31,61 @@ class SkiingPlayer:
 
 
 class PongPlayer:
-    """Goes to where the ball will meet the paddle; keeps to the middle while the ball goes away.
+    """Goes to where the ball will meet the paddle; goes to the middle while the ball goes away.
 
-    Memory: 49 ball x (grows to the right, 0 out of play), 54 ball y, 51 paddle y.
+    Two ticks of a key turn the paddle three paddles' lengths, and it comes after the turn: so the player adds what is
+    still to come, and brakes by pressing the other key too until the paddle stands.
+    Memory: 49 ball x (grows to the right), 54 ball y (0 out of play), 51 paddle y.
     """
 
-    _PADDLE_X, _TOP, _BOTTOM, _MIDDLE = 188, 44, 205, 109
-    _NEAR = 6
+    _PADDLE_X, _TOP, _BOTTOM, _MIDDLE = 188, 44, 205, 115
+    _PADDLE_TOP, _PADDLE_BOTTOM = 39, 202
+    _HALF, _WALL, _STILL = 6, 12, 5
+    _NEAR, _NEAR_MIDDLE = 9, 20
 
     def __init__(self) -> None:
-        self._last = (0, 0)
+        self._last: tuple[int, int, int] | None = None
+        self._fall = 0
+        self._lag = 0.0
 
     def reset(self, seed: int) -> None:  # noqa: ARG002 - a player's signature
-        self._last = (0, 0)
+        self._last, self._fall, self._lag = None, 0, 0.0
 
     def decide(self, game: EnvGame) -> Command:
-        ram = game.facts().ram.astype(int)
-        ball, (last_x, last_y) = (ram[49], ram[54]), self._last
-        self._last = ball
-        if ball[0] == 0 or last_x == 0:
+        ram = game.facts().ram
+        now = (int(ram[49]), int(ram[54]), int(ram[51]))
+        last, self._last = self._last, now
+        if last is None:
             return IDLE
-        aim: float = self._MIDDLE
-        if ball[0] > last_x:
-            ticks = (self._PADDLE_X - ball[0]) / (ball[0] - last_x)
-            aim = _bounced(ball[1] + (ball[1] - last_y) * ticks, self._TOP, self._BOTTOM)
-        off = aim - (ram[51] + 8)
-        if abs(off) <= self._NEAR:
-            return IDLE
-        return holding("ArrowDown" if off > 0 else "ArrowUp")
+        moved = now[2] - last[2]
+        aim, near = self._aim(now, last)
+        off = aim - (now[2] + self._HALF + self._still_to_come(now[2], moved))
+        if abs(off) > near:
+            return holding("ArrowDown" if off > 0 else "ArrowUp")
+        return holding("ArrowDown", "ArrowUp") if abs(moved) > self._STILL else IDLE
+
+    def _still_to_come(self, paddle: int, moved: int) -> float:
+        """How far the paddle will go on by itself: measured, three quarters of the way left are gone after a tick."""
+        turned = max(-1.1, min(1.1, (moved - 0.75 * self._lag) / 10))
+        self._lag = 0.25 * self._lag + 13 * turned
+        if not self._PADDLE_TOP < paddle < self._PADDLE_BOTTOM:
+            self._lag = 0.0
+        return self._lag
+
+    def _aim(self, now: tuple[int, int, int], last: tuple[int, int, int]) -> tuple[float, float]:
+        """Where the paddle's middle should be, and how near is near enough."""
+        (x, y, paddle), (last_x, last_y, _) = now, last
+        fall, before = y - last_y, self._fall
+        at_wall = not self._TOP + self._WALL <= y <= self._BOTTOM - self._WALL
+        if at_wall and abs(fall) < abs(before):  # it bounced in this tick
+            fall = abs(before) if y < self._MIDDLE else -abs(before)
+        self._fall = fall
+        if y == 0 or last_y == 0 or x > self._PADDLE_X + 4:
+            return paddle + self._HALF, self._NEAR_MIDDLE
+        if x <= last_x:
+            return self._MIDDLE, self._NEAR_MIDDLE
+        ticks = (self._PADDLE_X - x) / (x - last_x)
+        return bounced(y + fall * ticks, self._TOP, self._BOTTOM), self._NEAR
 
 
 class BreakoutPlayer:
@@ -84,7 +112,7 @@ class BreakoutPlayer:
         aim: float = ball[0]
         if last_y and ball[1] > last_y:
             ticks = (self._PADDLE_Y - ball[1]) / (ball[1] - last_y)
-            aim = _bounced(ball[0] + (ball[0] - last_x) * ticks, self._LEFT, self._RIGHT)
+            aim = bounced(ball[0] + (ball[0] - last_x) * ticks, self._LEFT, self._RIGHT)
         off = aim - (ram[72] + 8)
         if abs(off) <= self._NEAR:
             return IDLE
@@ -122,35 +150,6 @@ class BoxingPlayer:
         return Command(frozenset(held))
 
 
-class InvadersPlayer:
-    """Shoots all the time, going to and fro under the columns that still stand.
-
-    Memory: 28 own x, 26 left edge of the formation, 18 to 23 its rows, a bit for each column.
-    """
-
-    _LEFT, _RIGHT = 38, 113  # the walls are a little beyond
-
-    def __init__(self) -> None:
-        self._rightward = True
-
-    def reset(self, seed: int) -> None:  # noqa: ARG002 - a player's signature
-        self._rightward = True
-
-    def decide(self, game: EnvGame) -> Command:
-        ram = game.facts().ram.astype(int)
-        rows = ram[18:24]
-        columns = [i for i in range(6) if (rows >> i & 1).any()]
-        if not columns:
-            return holding("Space")
-        left = max(self._LEFT, ram[26] + 16 * columns[0])
-        right = min(self._RIGHT, ram[26] + 16 * columns[-1] + 6)
-        if ram[28] >= right:
-            self._rightward = False
-        elif ram[28] <= left:
-            self._rightward = True
-        return holding("ArrowRight" if self._rightward else "ArrowLeft", "Space")
-
-
 class FreewayPlayer:
     """Walks up."""
 
@@ -159,10 +158,3 @@ class FreewayPlayer:
 
     def decide(self, game: EnvGame) -> Command:  # noqa: ARG002 - a player's signature
         return holding("ArrowUp")
-
-
-def _bounced(place: float, low: float, high: float) -> float:
-    """Where something that flies on to `place` is when walls at `low` and `high` throw it back."""
-    span = high - low
-    folded = (place - low) % (2 * span)
-    return low + (folded if folded <= span else 2 * span - folded)

@@ -1,0 +1,116 @@
+"""Scripted player of Space Invaders; it reads the console's memory, but only what the picture shows (no threads)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tray_agent.core.events import Command
+from tray_agent.platforms.env.game import EnvGame
+from tray_agent.platforms.env.players.flight import bounced
+
+_Ram = npt.NDArray[np.int_]
+_LEFT, _RIGHT = 37, 117  # how far the cannon goes
+_STEP = 2  # a tick's way of the cannon, and of a bomb in its own units
+_FORMATION_LEFT, _FORMATION_RIGHT = 23, 130
+_SHIELDS = (42, 74, 106)
+_SHIELDS_GONE = 20  # the formation has come so low that it has eaten them
+_REMEMBERED = 17
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """A column, the place to shoot it from, how dear that is, and where a shot of now would meet it."""
+
+    cost: float
+    place: float
+    meets: float
+
+
+class InvadersPlayer:
+    """Goes where a shot will meet the nearest low or outer column, shoots there, and steps aside from bombs.
+
+    Memory: 28 own x, 26 left edge of the formation, 16 how far it has come down, 18 to 23 its rows from the lowest, a
+    bit for each column; 81, 82 bombs' lines (246 none), 83, 84 their x; 85 line of the own shot (246 none).
+    """
+
+    _NEAR, _ALIGNED, _BOMB_REACH = 3, 4, 8
+    _AHEAD, _PATIENCE = 12, 60
+    _LOW, _INNER, _SHIELDED = 5.0, 10.0, 10.0
+
+    def __init__(self) -> None:
+        self._edges: list[int] = []
+
+    def reset(self, seed: int) -> None:  # noqa: ARG002 - a player's signature
+        self._edges.clear()
+
+    def decide(self, game: EnvGame) -> Command:
+        ram = game.facts().ram.astype(int)
+        x, speed = int(ram[28]), self._speed(int(ram[26]))
+        aims = [aim for column in _columns(ram) if (aim := self._aim(ram, x, speed, column))]
+        wish = min(aims, key=lambda aim: aim.cost).place if aims else float(x)
+        off = self._safe(x, wish, _bombs(ram)) - x
+        held = set()
+        if abs(off) >= self._NEAR:
+            held.add("ArrowRight" if off > 0 else "ArrowLeft")
+        if ram[85] > 200 and any(abs(aim.meets - x) <= self._ALIGNED for aim in aims):
+            held.add("Space")
+        return Command(frozenset(held))
+
+    def _speed(self, edge: int) -> float:
+        """Units a tick of the formation, over about a second; a turn at the wall counts as going on the other way."""
+        edges = self._edges
+        moved = edge - edges[-1] if edges else 0
+        if abs(moved) > 8:  # the outer column is gone, or a new wave is there
+            edges[:] = [one + moved for one in edges]
+        elif moved and len(edges) > 1 and moved * (edges[-1] - edges[0]) < 0:
+            edges[:] = [2 * edge - one for one in edges]
+        edges.append(edge)
+        del edges[:-_REMEMBERED]
+        return (edges[-1] - edges[0]) / max(1, len(edges) - 1)
+
+    def _aim(self, ram: _Ram, x: int, speed: float, column: int) -> _Aim | None:
+        """Where to shoot `column` from: the earliest place where cannon and column can meet."""
+        columns = _columns(ram)
+        low = next(row for row in range(6) if ram[18 + row] >> column & 1)
+        flight = max(0.0, (52 + 18 * low - 2 * ram[16]) / 8) + 1
+        left, right = _FORMATION_LEFT - 16 * columns[0], _FORMATION_RIGHT - 16 * columns[-1]
+
+        def after(ticks: float) -> float:
+            return bounced(int(ram[26]) + speed * ticks, left, right) + 16 * column + 0.5
+
+        cost = self._LOW * low + self._INNER * (column not in (columns[0], columns[-1]))
+        for wait in range(self._PATIENCE):
+            place = after(flight + wait)
+            if _LEFT <= place <= _RIGHT and abs(place - x) <= _STEP * wait + self._ALIGNED:
+                return _Aim(cost + wait + self._SHIELDED * _shielded(place, ram), place, after(flight))
+        return None
+
+    def _safe(self, x: int, wish: float, bombs: list[tuple[float, int]]) -> float:
+        """The place nearest to `wish` that can be reached, and stayed at, without being hit."""
+        near = range(max(_LEFT, x - 24), min(_RIGHT, x + 24) + 1, 2)
+        places: list[float] = [wish, *near]
+        return min(places, key=lambda place: self._danger(x, place, bombs) + abs(place - wish))
+
+    def _danger(self, x: int, place: float, bombs: list[tuple[float, int]]) -> float:
+        """Large when going to `place` ends under a bomb, the larger the sooner; a little more for a longer way."""
+        at = float(x)
+        for tick in range(1, self._AHEAD):
+            at += max(-_STEP, min(_STEP, place - at))
+            for bomb_x, line in bombs:
+                if 85 <= line + _STEP * tick <= 98 and abs(bomb_x - at) <= self._BOMB_REACH:
+                    return 1000.0 - 30 * tick
+        return 0.3 * abs(place - x)
+
+
+def _columns(ram: _Ram) -> list[int]:
+    return [column for column in range(6) if (ram[18:24] >> column & 1).any()]
+
+
+def _bombs(ram: _Ram) -> list[tuple[float, int]]:
+    """Place (in the cannon's units) and line of the bombs in the lower half."""
+    return [(float(ram[83 + i]) - 4.5, int(ram[81 + i])) for i in range(2) if 50 < ram[81 + i] < 98]
+
+
+def _shielded(place: float, ram: _Ram) -> bool:
+    return ram[16] < _SHIELDS_GONE and any(-1 <= place + 2 - shield <= 9 for shield in _SHIELDS)
