@@ -22,10 +22,10 @@ from tray_agent.core.sample import AudioFeatures
 from tray_agent.evaluation.peers.actions import ActionCode
 from tray_agent.evaluation.peers.history import Integers, RecentFrames, Windows
 from tray_agent.evaluation.peers.peer import LearnReport, Recording, check
-from tray_agent.evaluation.peers.training import device, fit, prepare
+from tray_agent.evaluation.peers.training import device, fit, initialise, prepare
 
 FRAMES = 20
-_BATCH = 8
+_BATCH = 4
 _RATE = 1e-3
 _EXPORT_S = 0.5  # for putting the weights into the graph and loading it
 
@@ -41,17 +41,18 @@ class ClipNet(nn.Module):
         width, height = frame_size
         self.buttons = buttons
         self.frame = nn.Sequential(
-            nn.Conv2d(3, 16, 8, 4), nn.ReLU(), nn.Conv2d(16, 32, 4, 2), nn.ReLU(), nn.Conv2d(32, 64, 3, 2), nn.ReLU(),
+            nn.Conv2d(3, 8, 8, 4), nn.ReLU(), nn.Conv2d(8, 16, 4, 2), nn.ReLU(), nn.Conv2d(16, 32, 3, 2), nn.ReLU(),
             nn.Flatten(),
         )  # fmt: skip
         with torch.no_grad():
             features = self.frame(torch.zeros(1, 3, height, width)).shape[1]
         self.squeeze = nn.Sequential(nn.Linear(features, 64), nn.ReLU())
         self.top = nn.Sequential(nn.Linear(FRAMES * 64, 128), nn.ReLU(), nn.Linear(128, buttons + others))
+        initialise(self.frame, self.squeeze, self.top[:-1])
 
     def logits(self, clips: Tensor) -> Tensor:
         """As the output, but logits where there are probabilities."""
-        frames = clips.flatten(0, 1).permute(0, 3, 1, 2).float() / 255.0
+        frames = clips.flatten(0, 1).permute(0, 3, 1, 2).float().div_(255.0)
         features = self.squeeze(self.frame(frames))
         return cast("Tensor", self.top(features.unflatten(0, (-1, FRAMES)).flatten(1)))
 

@@ -16,11 +16,11 @@ from tray_agent.core.sample import AudioFeatures
 from tray_agent.evaluation.peers.actions import ActionCode
 from tray_agent.evaluation.peers.history import Integers, RecentFrames, Windows, grey, grey_frame
 from tray_agent.evaluation.peers.peer import LearnReport, Recording, check
-from tray_agent.evaluation.peers.training import device, fit, prepare
+from tray_agent.evaluation.peers.training import device, fit, initialise, prepare
 
 FRAMES = 4
-_BATCH = 64
-_RATE = 5e-4
+_BATCH = 32
+_RATE = 1e-3
 
 
 class LstmNet(nn.Module):
@@ -42,6 +42,7 @@ class LstmNet(nn.Module):
         self.lstm = nn.LSTM(256, 256, batch_first=True)
         self.which = nn.Linear(256, combinations)
         self.others = nn.Linear(256, others) if others else None
+        initialise(self.frame, self.squeeze)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         frames = windows.flatten(0, 1)[:, None].float() / 255.0

@@ -15,7 +15,7 @@ from tray_agent.core.sample import AudioFeatures
 from tray_agent.evaluation.peers.actions import ActionCode
 from tray_agent.evaluation.peers.history import Integers
 from tray_agent.evaluation.peers.peer import LearnReport, Recording, check
-from tray_agent.evaluation.peers.training import device, fit, prepare
+from tray_agent.evaluation.peers.training import device, fit, initialise, prepare
 
 _BATCH = 64
 _RATE = 1e-3
@@ -42,6 +42,7 @@ class PlainNet(nn.Module):
         self.top = nn.Sequential(
             nn.Linear(features + 32 + len(vector), 256), nn.ReLU(), nn.Linear(256, spec.controls.size)
         )
+        initialise(self.picture, self.top[:-1])
 
     def forward(self, frames: Tensor, audio: Tensor) -> Tensor:
         picture = self.picture(frames.permute(0, 3, 1, 2).float() / 255.0)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -41,6 +42,15 @@ def prepare(threads: int, seed: int) -> None:
 def device() -> torch.device:
     """Where networks learn: as our own learner does, on an accelerator where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def initialise(*parts: nn.Module) -> None:
+    """Orthogonal weights of gain sqrt(2), no biases: torch's own make the signal smaller with each layer."""
+    for part in parts:
+        for layer in part.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.orthogonal_(layer.weight, 2**0.5)
+                nn.init.zeros_(cast("Tensor", layer.bias))
 
 
 def batches(n: int, size: int, seed: int) -> Iterator[Integers]:
