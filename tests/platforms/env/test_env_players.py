@@ -88,7 +88,7 @@ def test_faults_cost_points() -> None:
         game.close()
 
 
-@pytest.mark.parametrize(("name", "ticks", "at_least"), [("space-invaders", 600, 400.0)])
+@pytest.mark.parametrize(("name", "ticks", "at_least"), [("space-invaders", 600, 400.0), ("ms-pacman", 600, 1000.0)])
 def test_player_is_worth_learning_from(name: str, ticks: int, at_least: float) -> None:
     """In a minute of play it has more points than a floor (best constant action, random play) reaches in an episode."""
     game = entry(name).make_game()

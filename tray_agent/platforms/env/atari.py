@@ -1,5 +1,6 @@
 """Atari 2600 games of the ale-py package, as an EnvGame (no threads)."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,8 @@ class AtariRom:
         keys: the keys it answers to.
         max_ticks: episodes are cut there.
         stick: what the keys do to the joystick.
-        afterglow: a frame stays to be seen while the next one is shown, as on a television. For games that draw some
-            things in every other frame only: without it a tick of 4 frames would show the same half always.
+        afterglow: so many frames stay to be seen at once, as on a television. For games that draw some things only
+            in every other or third frame: a tick of 4 frames would miss them.
     """
 
     name: str
@@ -46,7 +47,7 @@ class AtariRom:
     keys: tuple[str, ...]
     max_ticks: int = 4500
     stick: Mapping[str, str] = field(default_factory=lambda: STICK_OF_KEYS)
-    afterglow: bool = False
+    afterglow: int = 1
 
 
 class AtariGame:
@@ -68,7 +69,7 @@ class AtariGame:
         self._ale: Any = None
         self._path = Path()
         self._heard: list[Samples] = []
-        self._glow: Pixels | None = None
+        self._glow: deque[Pixels] = deque(maxlen=rom.afterglow - 1)
 
     def start(self) -> None:
         try:
@@ -91,16 +92,16 @@ class AtariGame:
         self._ale.loadROM(str(self._path))
         self._ale.reset_game()
         self._heard.clear()
-        self._glow = None
+        self._glow.clear()
 
     def advance(self, command: Command, frames: int) -> float:
         action = stick_action({self._rom.stick[key] for key in command.held if key in self._rom.stick})
         reward = 0.0
-        for frame in range(frames):
+        for _ in range(frames):
             if self.over:
                 break
-            if self._rom.afterglow and frame == frames - 1:
-                self._glow = self._ale.getScreenRGB()
+            if self._glow.maxlen:
+                self._glow.append(self._ale.getScreenRGB())
             reward += self._ale.act(action)
             self._heard.append((self._ale.getAudio().astype(np.float32) - 128.0) / 128.0)
         del self._heard[:-600]  # nobody listens: keep ten seconds at most
@@ -112,7 +113,9 @@ class AtariGame:
 
     def pixels(self) -> Pixels:
         picture: Pixels = self._ale.getScreenRGB()
-        return picture if self._glow is None else np.maximum(picture, self._glow)
+        for earlier in self._glow:
+            picture = np.maximum(picture, earlier)
+        return picture
 
     def sound(self) -> Samples:
         heard = np.concatenate(self._heard) if self._heard else np.zeros(0, np.float32)
@@ -145,7 +148,8 @@ ROMS = {
         AtariRom("pong", "pong", (*_UPDOWN, "Space"), stick=_PADDLE),
         AtariRom("breakout", "breakout", (*_SIDEWAYS, "Space"), 3000),
         AtariRom("freeway", "freeway", _UPDOWN),
-        AtariRom("space-invaders", "space_invaders", (*_SIDEWAYS, "Space"), 3000, afterglow=True),
+        AtariRom("space-invaders", "space_invaders", (*_SIDEWAYS, "Space"), 3000, afterglow=2),
+        AtariRom("ms-pacman", "ms_pacman", (*_SIDEWAYS, *_UPDOWN), 3000, afterglow=3),
         AtariRom("boxing", "boxing", (*_SIDEWAYS, *_UPDOWN, "Space"), 2000),
     )
 }

@@ -16,6 +16,7 @@ from tray_agent.platforms.env.players import doom as doom_players
 from tray_agent.platforms.env.players import drive
 from tray_agent.platforms.env.players.faults import Faults, with_faults
 from tray_agent.platforms.env.players.invaders import InvadersPlayer
+from tray_agent.platforms.env.players.pacman import PacmanPlayer
 from tray_agent.platforms.env.players.player import HandOf, Player
 
 
@@ -47,6 +48,7 @@ _PLAYERS: dict[str, Callable[[], Player]] = {
     "breakout": atari_players.BreakoutPlayer,
     "boxing": atari_players.BoxingPlayer,
     "space-invaders": InvadersPlayer,
+    "ms-pacman": PacmanPlayer,
     "freeway": atari_players.FreewayPlayer,
 }
 
