@@ -1,5 +1,6 @@
 """Learning itself, on made-up tasks whose answer is known; checkpoints; export."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.planes import planes_of
+from tray_agent.training.readiness import State, judge
 from tray_agent.training.replay import Replay
 
 KEYS = Controls(("ArrowLeft", "ArrowRight"))
@@ -241,13 +243,13 @@ def test_broken_batch_does_not_spoil_the_weights() -> None:
     learner = Learner(spec, VECTOR, task(spec, sound_tells_key, 70))
     learner.update()
     before = {k: v.clone() for k, v in learner.net.state_dict().items()}
-    poisoned = np.full(spec.audio_shape, np.nan, np.float32)
+    poisoned = np.full(spec.audio_shape, 3e38, np.float32)
     bad = Replay(spec, 1 << 20)
     for tick in range(70):
         pixels = np.zeros((36, 40, 3), np.uint8)
         bad.add("s", TickSample(tick, tick, pixels, poisoned, np.zeros(2, np.float32), TickFlag.LEARN))
     learner.replay = bad
-    assert np.isnan(learner.update())
+    assert not np.isfinite(learner.update())
     after = learner.net.state_dict()
     assert all(torch.equal(v, after[k]) for k, v in before.items() if "preprocess" not in k)
 
@@ -304,3 +306,38 @@ def test_learning_and_playing_see_the_same() -> None:
     expected = np.concatenate([np.stack([planes[0] for planes in kept]), kept[-1][1:]])
     seen = PolicyNet(SPEC).preprocess.from_rgb(torch.from_numpy(stack)[None])[0].numpy()
     assert np.array_equal(seen, expected)
+
+
+def test_policy_that_sees_is_told_from_one_that_does_not(by_picture: Learner) -> None:
+    """Skill is near 1 where the picture tells the key, and without the picture the loss is that of guessing."""
+    measures = by_picture.held_out()
+    assert measures["skill"] > 0.8
+    assert measures["blind_loss"] > measures["loss"] + 0.3
+    assert judge(by_picture.facts(measures)).state == State.READY
+
+
+def test_keys_that_the_picture_does_not_tell_are_refused() -> None:
+    """The keys go by a coin: after enough passes it is said that it would press the same with its eyes shut."""
+    random = np.random.default_rng(3)
+    replay = Replay(SPEC, 1 << 30)
+    for tick in range(600):
+        keys = np.array([random.random() < 0.5, random.random() < 0.5], np.float32)
+        pixels = random.integers(0, 255, (SPEC.frame_height, SPEC.frame_width, 3)).astype(np.uint8)
+        audio = np.zeros(SPEC.audio_shape, np.float32)
+        replay.add("s", TickSample(tick, tick, pixels, audio, keys, TickFlag.LEARN))
+    learner = Learner(SPEC, VECTOR, replay)
+    while learner.updates < 60:
+        learner.update()
+    readiness = judge(learner.facts(learner.held_out()))
+    assert readiness.state == State.CANNOT, readiness
+
+
+def test_worse_policy_is_held_back(by_picture: Learner) -> None:
+    """What plays stays when the newest weights do worse on held-out stretches, and the reason has both figures."""
+    learner = copy.deepcopy(by_picture)
+    assert learner.is_worse(learner.held_out()) == ""
+    learner.remember()
+    assert learner.is_worse(learner.held_out()) == ""
+    with torch.no_grad():
+        learner.average.held.weight.neg_()
+    assert "which stays" in learner.is_worse(learner.held_out())

@@ -1,6 +1,6 @@
 """What may be learned from: history stays within its stretch, held-out ticks stay out, memory stays bounded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -203,3 +203,21 @@ def test_nothing_to_draw_is_said() -> None:
         with pytest.raises(ValueError, match="nothing to learn"):
             replay.draw(4)
     assert Replay(SPEC, PLENTY).last_tick("s") == -1
+
+
+def test_sound_and_actions_that_are_no_numbers_do_no_harm() -> None:
+    """Sound that is no number counts as silence; a tick whose action is none is not learned from."""
+    replay = Replay(SPEC, PLENTY)
+    deaf = sample(0)
+    replay.add("s", replace(deaf, audio=np.full_like(deaf.audio, np.nan)))
+    replay.add("s", replace(sample(1), action=np.array([0, 1, np.nan], np.float32)))
+    batch = replay.draw(50)
+    assert replay.learnable() == 1
+    assert not batch.audio.any()
+
+
+def test_use_of_controls_tells_what_varies_and_what_is_held() -> None:
+    """KeyA is held all the time, KeyB never, the mouse moves."""
+    replay = filled(range(20), keys=(1, 0))
+    assert replay.use_of_controls() == (("MouseX",), ("KeyA",))
+    assert Replay(SPEC, PLENTY).use_of_controls() == ((), ())

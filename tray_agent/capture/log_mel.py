@@ -58,7 +58,9 @@ class LogMel:
         """Take chunks in any order; where they overlap the later call wins."""
         for chunk in chunks:
             if len(chunk.samples):
-                self._place(self._start_of(chunk), chunk.samples, _GAP if chunk.gap else _HEARD)
+                broken = not np.isfinite(chunk.samples).all()  # a driver's garbage is silence, and marked
+                samples = np.zeros_like(chunk.samples) if broken else chunk.samples
+                self._place(self._start_of(chunk), samples, _GAP if chunk.gap or broken else _HEARD)
 
     def features(self, t_ns: int) -> AudioFeatures:
         """Features of the stretch that ends at `t_ns` (less the lag), oldest step first.

@@ -246,6 +246,8 @@ class Daemon:
             return self._no_game()
         if self._learning.policy is None:
             return self._learning.problem or f"nothing has been learned for {self._profile.name} yet: watch first"
+        if self._learning.cannot:
+            return f"what was learned for {self._profile.name} can't play: {self._learning.cannot}"
         if self._front is None:
             return f"{self._profile.name} is not in front"
         return self._guard.problem

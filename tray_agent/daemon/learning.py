@@ -15,6 +15,7 @@ from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.settings.app import Trainer
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import TrainerJob
+from tray_agent.training.readiness import State
 from tray_agent.training.worker import LearnStatus, TrainingWorker
 
 _log = logging.getLogger(__name__)
@@ -115,8 +116,17 @@ class Learning:
             "created": manifest.created,
             "data": manifest.data,
             "held_out": manifest.held_out,
+            "readiness": manifest.readiness,
             "parity": manifest.parity,
         }
+
+    @property
+    def cannot(self) -> str:
+        """Why the current policy may not play, "" when it may (or there is none)."""
+        if self.policy is None:
+            return ""
+        readiness = self.policy.bundle.manifest.readiness
+        return readiness.get("why", "") if readiness.get("state") == State.CANNOT else ""
 
     def request_stop(self) -> None:
         """Ask the trainer to save and end."""

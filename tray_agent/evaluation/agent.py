@@ -8,6 +8,7 @@ from tray_agent.evaluation.learning import TimedLearning, status_of
 from tray_agent.evaluation.offline import offline_measures
 from tray_agent.evaluation.playing import play_bundle
 from tray_agent.evaluation.recording import Tell, record
+from tray_agent.policy.bundle import load_bundle
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import BATCH
 
@@ -36,9 +37,11 @@ def take_agent(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path
             curve.append({"seconds": early.seconds, "scores": scores})
     curve.append({"seconds": final.seconds, "scores": played["scores"]})
     status = status_of(learned)
+    readiness = load_bundle(final.folder).manifest.readiness
     samples = status["updates"] * BATCH
     return {
-        **played, "watched_scores": recorded.scores, "play": recorded.play, "curve": curve, "learned": status,
+        **played, "watched_scores": recorded.scores, "play": recorded.play,
+        "curve": curve, "learned": status, "readiness": readiness,
         "samples_per_s": round(samples / max(1e-9, learned.seconds), 1),
         "offline": offline_measures(final.folder, spec, recorded.validate),
     }  # fmt: skip

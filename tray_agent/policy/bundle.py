@@ -47,6 +47,7 @@ class Manifest:
         policy: name of the architecture.
         data: what it learned from ({"sessions", "ticks", "seconds", "updates"}).
         held_out: measures on stretches it did not learn from.
+        readiness: {"state", "why"}: "ready", "still learning" or "cannot", and the sentence for the user.
         parity: largest difference between ONNX Runtime and torch on the same input.
         score: measured play score, where one was measured.
         created: UTC time, ISO 8601.
@@ -61,6 +62,7 @@ class Manifest:
     policy: str = ""
     data: dict[str, float] = field(default_factory=dict)
     held_out: dict[str, float] = field(default_factory=dict)
+    readiness: dict[str, str] = field(default_factory=dict)
     parity: float = 0.0
     score: dict[str, float] = field(default_factory=dict)
     created: str = ""

@@ -4,7 +4,7 @@ Main thread: learns, exports, reports JSON lines on stdout. One reader thread: t
 long step never blocks the daemon. The process ends when stdin closes (the daemon is gone) or at "quit".
 
 Messages in: config, samples, mark, pause, resume, bundle (make one now), quit.
-Events out: ready, loaded, ack, progress, bundle, skipped, fault.
+Events out: ready, loaded, ack, progress, bundle, held_back, skipped, fault.
 """
 
 import contextlib
@@ -33,6 +33,7 @@ from tray_agent.training.job import BATCH, TrainerJob
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
 from tray_agent.training.pipe import read_message, unpack_samples
+from tray_agent.training.readiness import Readiness, judge
 from tray_agent.training.replay import Replay
 
 _FIRST_BUNDLE_UPDATES = 100
@@ -65,6 +66,8 @@ class Trainer:
     def run(self) -> None:
         """Load, learn, export until "quit" or the daemon is gone; then save."""
         resumed = self._learner.load_checkpoint(self._checkpoint)
+        if resumed:
+            self._learner.remember()
         self._warm_up_exporter()
         emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device))
         loading: Iterator[int] | None = self._load_sessions()
@@ -170,19 +173,27 @@ class Trainer:
             return
         self._last_bundle, self._bundle_updates = time.monotonic(), self._learner.updates
         held_out = self._learner.held_out()
+        readiness = judge(self._learner.facts(held_out))
+        if worse := self._learner.is_worse(held_out):
+            emit("held_back", why=worse, held_out=held_out)
+            return
         try:
             onnx, parity = self._exporter.export(self._learner.average)
-            folder = write_bundle(self._config.models, self._manifest(held_out, parity), onnx, self._run_name())
+            folder = write_bundle(
+                self._config.models, self._manifest(held_out, readiness, parity), onnx, self._run_name()
+            )
         except BundleError as error:
             emit("fault", what=str(error))
             return
-        emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity)
+        self._learner.remember()
+        emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity,
+             readiness=readiness.to_json())  # fmt: skip
         try:
             self._learner.save_checkpoint(self._checkpoint)
         except OSError as error:
             emit("fault", what=f"the learner's checkpoint could not be saved: {error}; free some space")
 
-    def _manifest(self, held_out: dict[str, float], parity: float) -> Manifest:
+    def _manifest(self, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
         spec = self._config.spec
         return Manifest(
             game=self._config.game,
@@ -196,6 +207,7 @@ class Trainer:
                 "seconds": self._replay.total / spec.rate_hz,
             },
             held_out=held_out,
+            readiness=readiness.to_json(),
             parity=parity,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip

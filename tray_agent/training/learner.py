@@ -4,6 +4,7 @@ AdamW with a constant rate and an exponential moving average of the weights; the
 schedule because there is no end: watching goes on as long as the player likes.
 """
 
+import copy
 import logging
 import math
 import time
@@ -22,6 +23,7 @@ from tray_agent.core.policy import PolicySpec
 from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
+from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
 
 _log = logging.getLogger(__name__)
@@ -30,6 +32,9 @@ EMA = 0.995
 MIN_TICKS = 64
 _STATISTICS_FRAMES = 1024
 _PROBE_STEPS = 3
+_FLAT = 1e-6
+_STILL_STD = 0.5  # grey levels
+_TOLERANCE = 0.03
 
 _Outputs = tuple[Tensor, Tensor, Tensor]
 
@@ -53,6 +58,7 @@ class Learner:
         self._axis_bins = torch.tensor(AXIS_BINS)
         self._statistics_at = 0
         self._bf16: bool | None = None
+        self._promoted: PolicyNet | None = None
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -131,29 +137,88 @@ class Learner:
                 wanted = torch.as_tensor(values)
                 yield logits.float(), (wanted[..., None] - bins.to(wanted.device)).abs().argmin(-1)
 
-    def held_out(self) -> dict[str, float]:
+    def held_out(self, net: PolicyNet | None = None) -> dict[str, float]:
         """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.
 
-        `loss`, as in learning; `baseline_loss` = that of the best constant prediction; `balanced_accuracy` = mean over
-        buttons of the mean recall of held and released (0.5 = knows nothing), only with buttons.
+        `loss`, as in learning; `baseline_loss` = that of the best constant prediction; `blind_loss` = that without
+        picture and sound; `balanced_accuracy` = mean over buttons of the mean recall of held and released (0.5 = knows
+        nothing), only with buttons; `skill` = mean over the controls that vary, 0 a constant guess, 1 perfect.
+
+        Args:
+            net: whose measures; the average's by default.
         """
         batch = self.replay.held_out()
         if batch is None:
             return {}
-        self.average.eval()
+        net = net or self.average
+        net.eval()
         actions = torch.from_numpy(batch.actions)
-        n = len(batch.actions)
+        inputs = (torch.from_numpy(batch.frames), torch.from_numpy(batch.audio), self._vector.expand(len(actions), -1))
         with torch.no_grad():
-            outputs = self.average.from_planes(torch.from_numpy(batch.frames), torch.from_numpy(batch.audio),
-                                   self._vector.expand(n, -1))  # fmt: skip
+            outputs = net.from_planes(*inputs)
             loss = float(self._loss(outputs, actions))
+            nothing = net.preprocess.nothing().expand(len(actions), -1, -1, -1)
+            blind = float(self._loss(net.from_planes(nothing, torch.zeros_like(inputs[1]), inputs[2]), actions))
         held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5
-        baseline = sum(_entropy(nearest.numpy()) for _, nearest in self._binned(outputs, actions))
-        measures = {"ticks": float(n), "loss": loss}
+        skills, baseline = self._skills(outputs, batch.actions)
+        measures = {"ticks": float(len(actions)), "loss": loss, "blind_loss": blind}
         if held.shape[1]:
             baseline += _entropy(held.astype(np.int64))
             measures["balanced_accuracy"] = _balanced_accuracy(outputs[0].numpy() >= 0.0, held)
-        return measures | {"baseline_loss": float(baseline)}
+        measures["baseline_loss"] = baseline
+        return measures | ({"skill": float(np.mean(skills))} if skills else {})
+
+    def _skills(self, outputs: _Outputs, actions: npt.NDArray[np.float32]) -> tuple[list[float], float]:
+        """Skill of each control that varies, and the summed entropy of the binned ones."""
+        skills: list[float] = []
+        held = actions[:, : len(self.spec.controls.buttons)] >= 0.5
+        for said, was in zip((outputs[0].numpy() >= 0.0).T, held.T, strict=True):
+            if was.any() and not was.all():
+                skills.append(2.0 * _balanced_accuracy(said[:, None], was[:, None]) - 1.0)
+        baseline = 0.0
+        for logits, nearest in self._binned(outputs, torch.from_numpy(actions)):
+            baseline += _entropy(nearest.numpy())
+            expected = (logits.softmax(-1) * torch.arange(logits.shape[-1])).sum(-1)
+            for guess, bins in zip(expected.numpy().T, nearest.numpy().T, strict=True):
+                if bins.std() > 0:
+                    skills.append(float(np.corrcoef(guess, bins)[0, 1]) if guess.std() > _FLAT else 0.0)
+        return skills, baseline
+
+    def facts(self, measures: dict[str, float]) -> Facts:
+        """What `readiness.judge` needs to know, with `held_out`'s measures."""
+        used, held = self.replay.use_of_controls()
+        return Facts(
+            seconds=self.replay.learnable() / self.spec.rate_hz,
+            passes=self.updates * BATCH / max(1, self.replay.learnable()),
+            used=used,
+            held=held,
+            picture_changes=bool((self.average.preprocess.seen_std > _STILL_STD).any()),
+            hears=self.spec.audio,
+            skill=measures.get("skill"),
+            loss=measures.get("loss", 0.0),
+            blind_loss=measures.get("blind_loss", 0.0),
+            baseline_loss=measures.get("baseline_loss", 0.0),
+        )
+
+    def remember(self) -> None:
+        """The average as it is now is what plays: `is_worse` compares with it."""
+        self._promoted = copy.deepcopy(self.average)
+
+    def is_worse(self, measures: dict[str, float]) -> str:
+        """Why the average must not replace what plays, "" when it may: it does worse on held-out stretches.
+
+        Skill counts, not the loss: with minutes of data the loss of a good policy rises while it learns to play better
+        (too sure where it errs), see decisions/0005-policy.md.
+        """
+        if self._promoted is None or "skill" not in measures:
+            return ""
+        before = self.held_out(self._promoted).get("skill", 0.0)
+        if measures["skill"] >= before - _TOLERANCE:
+            return ""
+        return (
+            f"the newest policy does worse on play it has not learned from ({measures['skill']:.2f}) than the one in "
+            f"use ({before:.2f}), which stays"
+        )
 
     def save_checkpoint(self, path: Path) -> None:
         """Write network, average and optimiser atomically (safetensors).

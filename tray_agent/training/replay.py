@@ -59,7 +59,7 @@ class _Session:
         if begins_block:
             self.blocks.append(np.empty((BLOCK, PLANES, *sample.pixels.shape[:2]), np.uint8))
         self.frame(i)[:] = planes_of(sample.pixels)
-        self.audio[i], self.actions[i] = sample.audio, sample.action
+        self.audio[i], self.actions[i] = np.nan_to_num(sample.audio), sample.action
         self.flags[i], self.ticks[i] = int(sample.flags), sample.tick
         self.length += 1
         return begins_block
@@ -130,6 +130,8 @@ class Replay:
             held = self._sessions[session] = self._new_session()
         if sample.tick <= held.last_tick:
             return
+        if not np.isfinite(sample.action).all():
+            return  # nothing can be learned from it, and one such tick would spoil every batch it is drawn into
         self._blocks += held.append(sample)
         self.total += 1
         while self._blocks > self._max_blocks:
@@ -198,6 +200,21 @@ class Replay:
                 for i in np.unique(np.linspace(s.gone, s.length - 1, min(per, s.length - s.gone)).astype(np.int64))
             ]
         )
+
+    def use_of_controls(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the controls that were not the same in all learnable ticks; of the buttons that were always held."""
+        controls = self._spec.controls
+        low, high = np.full(controls.size, np.inf), np.full(controls.size, -np.inf)
+        for s in self._sessions.values():
+            flags = s.flags[s.gone : s.length]
+            actions = s.actions[s.gone : s.length][flags & int(TickFlag.LEARN) != 0]
+            if len(actions):
+                low, high = np.minimum(low, actions.min(0)), np.maximum(high, actions.max(0))
+        used = tuple(name for name, a, b in zip(controls.names, low, high, strict=True) if b > a)
+        held = tuple(
+            n for n, a in zip(controls.buttons, low[: len(controls.buttons)], strict=True) if 0.5 <= a < np.inf
+        )
+        return used, held
 
     def _new_session(self) -> _Session:
         s = self._spec

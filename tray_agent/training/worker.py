@@ -39,6 +39,7 @@ class LearnStatus:
         state: "off", "starting", "learning", "resting", "restarting" or "failed".
         ticks, sessions: how much it holds; updates, updates_per_s, loss: how it goes.
         held_out: measures on stretches never learned from.
+        readiness: {"state", "why"} of the newest bundle; held_back: why a newer one was not taken, "" if it was.
         bundles: how many it made; bundle: folder of the newest.
         first_bundle_s: seconds from the first sample to the first bundle.
         dropped: ticks it was too slow to take; they are on disk, and it gets them when it starts next.
@@ -53,6 +54,8 @@ class LearnStatus:
     updates_per_s: float = 0.0
     loss: float | None = None
     held_out: dict[str, float] = field(default_factory=dict)
+    readiness: dict[str, str] = field(default_factory=dict)
+    held_back: str = ""
     bundles: int = 0
     bundle: str = ""
     first_bundle_s: float | None = None
@@ -233,6 +236,8 @@ class TrainingWorker:
                 self._set(state="resting" if event["resting"] else "learning", **{n: event[n] for n in names})
             case "bundle":
                 self._take_bundle(event)
+            case "held_back":
+                self._set(held_back=event["why"])
             case "skipped":
                 self._set(skipped=(*self.status.skipped, f"{event['session']}: {event['why']}"))
             case "fault":
@@ -243,7 +248,8 @@ class TrainingWorker:
         if first is None and self._first_sample:
             first = round(time.monotonic() - self._first_sample, 2)
         self._set(bundles=self.status.bundles + 1, bundle=event["folder"], held_out=event["held_out"],
-                  updates=event["updates"], first_bundle_s=first, fault="")  # fmt: skip
+                  updates=event["updates"], first_bundle_s=first, fault="", readiness=event["readiness"],
+                  held_back="")  # fmt: skip
         self._on_bundle(Path(event["folder"]))
 
     def _acknowledge(self, session: str, tick: int) -> None:

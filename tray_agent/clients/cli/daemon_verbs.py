@@ -94,7 +94,13 @@ def _describe(status: dict[str, Any]) -> str:
         measures = ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in learn["held_out"].items())
         lines.append(f"held out {measures}")
     if status["bundle"]:
+        readiness = status["bundle"]["readiness"]
+        if readiness:
+            lines.append(f"ready?   {readiness['state']}: {readiness['why']}")
         lines.append(f"policy   {Path(status['bundle']['folder']).name}")
+    if learn["held_back"]:
+        lines.append(f"not used {learn['held_back']}")
+    lines += [f"skipped  {one}" for one in learn["skipped"]]
     if play["decisions"]:
         lines.append(f"played   {play['decisions']} decisions, {play['late']} late, "
                      f"p99 {play['inference_p99_ms']:.1f} ms")  # fmt: skip

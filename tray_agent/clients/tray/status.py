@@ -15,6 +15,7 @@ _WORDS = {
 }
 NEEDS_USER = frozenset({TrayState.STOPPED, TrayState.FAULT})
 _DETAIL_CHARS = 120
+_READINESS = {"ready": "ready to play", "still learning": "still learning", "cannot": "can't play yet"}
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class TrayStatus:
         game: the chosen game, "" when none is.
         games: names to choose from.
         detail: one line about it, changes often.
+        readiness: whether what was learned can play, "" while nothing was.
     """
 
     mode: TrayState
     game: str = ""
     games: tuple[str, ...] = ()
     detail: str = ""
+    readiness: str = ""
 
     @property
     def headline(self) -> str:
@@ -41,7 +44,8 @@ class TrayStatus:
     @property
     def tooltip(self) -> str:
         """Everything, short enough for a tool tip."""
-        text = f"Tray Agent. {self.headline}" + (f" ({self.detail})" if self.detail else "")
+        ready = f", {self.readiness}" if self.readiness else ""
+        text = f"Tray Agent. {self.headline}{ready}" + (f" ({self.detail})" if self.detail else "")
         return text[:_DETAIL_CHARS]
 
 
@@ -59,4 +63,10 @@ def parse(answer: dict[str, Any]) -> TrayStatus:
         game=str(status.get("game") or ""),
         games=tuple(str(game) for game in games) if isinstance(games, list) else (),
         detail=str(status.get("detail") or ""),
+        readiness=_readiness(status.get("bundle")),
     )
+
+
+def _readiness(bundle: object) -> str:
+    readiness = bundle.get("readiness") if isinstance(bundle, dict) else None
+    return _READINESS.get(str(readiness.get("state")), "") if isinstance(readiness, dict) else ""
