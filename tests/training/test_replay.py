@@ -221,3 +221,23 @@ def test_use_of_controls_tells_what_varies_and_what_is_held() -> None:
     replay = filled(range(20), keys=(1, 0))
     assert replay.use_of_controls() == (("MouseX",), ("KeyA",))
     assert Replay(SPEC, PLENTY).use_of_controls() == ((), ())
+
+
+def test_least_motion_is_the_players_not_across_gaps() -> None:
+    """Grey rises by one a tick; a jump at a gap is no motion; agent's ticks, which stand still, do not count."""
+    replay = Replay(SPEC, PLENTY)
+    for tick in range(400):
+        flags = TickFlag.LEARN | TickFlag.GAP if tick == 200 else TickFlag.LEARN
+        grey = (tick % 200) + (50 if tick >= 200 else 0)
+        replay.add("s", replace(sample(tick, flags=flags), pixels=np.full((2, 2, 3), grey, np.uint8)))
+    for tick in range(400, 600):
+        replay.add("s", replace(sample(tick, flags=TickFlag.AGENT), pixels=np.zeros((2, 2, 3), np.uint8)))
+    assert replay.least_motion() == pytest.approx(1.0, abs=0.01)
+    assert filled(range(5)).least_motion() == 0.0
+
+
+def test_some_actions_are_the_players() -> None:
+    """Rows of what was drawn, one for each asked for."""
+    actions = filled(range(30), keys=(0, 1)).some_actions(12)
+    assert actions.shape == (12, 3)
+    assert (actions[:, :2] == [0, 1]).all()

@@ -24,13 +24,13 @@ FIRST_SEED = 500 * SEED_STRIDE
 def play_bundle(
     cell: Cell, profile: GameProfile, spec: PolicySpec, bundle: Path, episodes: int, tell: Tell
 ) -> dict[str, Any]:
-    """Scores of so many episodes by a bundle, and what its inference cost."""
+    """Scores of so many episodes by a bundle, and in which share of ticks it had to get unstuck."""
     jobs = [(cell.game, profile, spec, bundle, FIRST_SEED + 1000 * cell.seed + i, cell.seed) for i in range(episodes)]
     played = spread(_episode, jobs, cell.threads, tell)
     return {
         "scores": [one["score"] for one in played],
         "stopped": sorted({one["stopped"] for one in played} - {""}),
-        "inference_p99_ms": round(max(one["p99_ms"] for one in played), 3),
+        "unstuck_share": round(sum(o["unstuck"] for o in played) / max(1, sum(o["ticks"] for o in played)), 4),
     }
 
 
@@ -68,7 +68,7 @@ def _episode(
                     break
         except NotArmed as error:  # the product would hand back here; what it had reached counts
             stopped = str(error)
-        return {"score": score, "stopped": stopped, "p99_ms": play.status.inference_p99_ms}
+        return {"score": score, "stopped": stopped, "unstuck": play.status.unstuck, "ticks": play.status.decisions}
     finally:
         game.close()
 

@@ -32,6 +32,7 @@ class PlayStatus:
         decisions: acts sent.
         late: decisions that took longer than a tick.
         dropped: acts the guard could not take.
+        unstuck: decisions made to get the game moving again, whatever the network said.
         inference_p50_ms, inference_p99_ms: time from the frame in hand to the act sent, last 1000 decisions.
         stopped: why it ended by itself, "" while it goes on.
     """
@@ -39,6 +40,7 @@ class PlayStatus:
     decisions: int = 0
     late: int = 0
     dropped: int = 0
+    unstuck: int = 0
     inference_p50_ms: float = 0.0
     inference_p99_ms: float = 0.0
     stopped: str = ""
@@ -110,7 +112,13 @@ class Player:
         is_late = took_ns > self._tick_ns
         self._late_in_row = self._late_in_row + 1 if is_late else 0
         s = self._status
-        self._status = replace(s, decisions=s.decisions + 1, late=s.late + is_late, dropped=s.dropped + (not sent))
+        self._status = replace(
+            s,
+            decisions=s.decisions + 1,
+            late=s.late + is_late,
+            dropped=s.dropped + (not sent),
+            unstuck=self._policy.unstuck_ticks,
+        )
 
     def stop(self, reason: str) -> None:
         """End the play and say why."""

@@ -48,6 +48,8 @@ class Manifest:
         data: what it learned from ({"sessions", "ticks", "seconds", "updates"}).
         held_out: measures on stretches it did not learn from.
         readiness: {"state", "why"}: "ready", "still learning" or "cannot", and the sentence for the user.
+        motion_floor: mean motion of the picture below which the game is stuck, grey levels; 0: unknown.
+        habits: action vectors the player used, to get unstuck with.
         parity: largest difference between ONNX Runtime and torch on the same input.
         score: measured play score, where one was measured.
         created: UTC time, ISO 8601.
@@ -63,6 +65,8 @@ class Manifest:
     data: dict[str, float] = field(default_factory=dict)
     held_out: dict[str, float] = field(default_factory=dict)
     readiness: dict[str, str] = field(default_factory=dict)
+    motion_floor: float = 0.0
+    habits: tuple[tuple[float, ...], ...] = ()
     parity: float = 0.0
     score: dict[str, float] = field(default_factory=dict)
     created: str = ""
@@ -194,7 +198,11 @@ def _parse_manifest(data: dict[str, Any]) -> Manifest:
     fields["vector"] = _numbers(data["vector"])
     fields["relative_bins"] = {k: _numbers(v) for k, v in data["relative_bins"].items()}
     fields["axis_bins"] = _numbers(data["axis_bins"])
+    fields["motion_floor"] = _numbers([data.get("motion_floor", 0.0)])[0]
+    fields["habits"] = tuple(_numbers(habit) for habit in data.get("habits", ()))
     manifest = Manifest(**fields)
+    if any(len(habit) != manifest.spec.controls.size for habit in manifest.habits):
+        raise ValueError("its habits are not over its controls")
     if len(manifest.vector) != manifest.spec.vector_size:
         raise ValueError(f"the game vector has {len(manifest.vector)} numbers, not {manifest.spec.vector_size}")
     return manifest

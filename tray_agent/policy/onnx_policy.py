@@ -14,6 +14,7 @@ from tray_agent.core.sample import AudioFeatures
 from tray_agent.errors import BundleError
 from tray_agent.policy.bundle import Bundle
 from tray_agent.policy.decode import Decoding, Sampler
+from tray_agent.policy.unstuck import Unsticker
 
 OUTPUTS = ("held", "relative", "axes")
 
@@ -48,6 +49,7 @@ class OnnxPolicy:
         self._vector = np.asarray(manifest.vector, np.float32)[None]
         self._frames: deque[Pixels] = deque(maxlen=self._spec.frames)
         self._try_out()
+        self._unsticker = Unsticker(manifest.motion_floor, manifest.habits, self._spec.rate_hz, seed)
         self._sampler = Sampler(self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed)
 
     def _try_out(self) -> None:
@@ -74,14 +76,21 @@ class OnnxPolicy:
         """What the action vectors are over."""
         return self._spec.controls
 
+    @property
+    def unstuck_ticks(self) -> int:
+        """Ticks in which it did something else than the network said, because the game stood still."""
+        return self._unsticker.ticks
+
     def inherit(self, other: "OnnxPolicy") -> None:
         """Go on where another policy of the same spec is: the frames it has seen, the keys it holds."""
-        self._frames.extend(other._frames)
+        for pixels in other._frames:
+            self.see(pixels)
         self._sampler.inherit(other._sampler)
 
     def reset(self) -> None:
         """Forget the frames seen and the keys held."""
         self._frames.clear()
+        self._unsticker.reset()
         self._sampler.reset()
 
     def see(self, pixels: Pixels) -> None:
@@ -99,10 +108,13 @@ class OnnxPolicy:
             ValueError: the policy's output is not finite.
         """
         self.see(pixels)
+        self._unsticker.see(pixels)
         held, relative, axes = self.outputs(audio)
         if not (np.isfinite(held).all() and np.isfinite(relative).all() and np.isfinite(axes).all()):
             raise ValueError("the policy's output is not finite")
-        return self._sampler.draw(held, relative, axes)
+        action = self._sampler.draw(held, relative, axes)  # always, so that it knows how long keys are held
+        unstuck = self._unsticker.action()
+        return action if unstuck is None else unstuck
 
     def stack(self) -> Pixels:
         """The frames it decides on, oldest first, shape (frames, H, W, 3); too few seen: the first one is repeated."""

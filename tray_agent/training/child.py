@@ -208,6 +208,8 @@ class Trainer:
             },
             held_out=held_out,
             readiness=readiness.to_json(),
+            motion_floor=self._learner.stuck_below(),
+            habits=self._learner.habits(),
             parity=parity,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip

@@ -35,6 +35,9 @@ _PROBE_STEPS = 3
 _FLAT = 1e-6
 _STILL_STD = 0.5  # grey levels
 _TOLERANCE = 0.03
+_STUCK_SHARE = 0.5
+_LEAST_FLOOR = 0.02
+_HABITS = 48
 
 _Outputs = tuple[Tensor, Tensor, Tensor]
 
@@ -199,6 +202,15 @@ class Learner:
             blind_loss=measures.get("blind_loss", 0.0),
             baseline_loss=measures.get("baseline_loss", 0.0),
         )
+
+    def stuck_below(self) -> float:
+        """Motion of the picture that the player never saw so little of, grey levels; 0 where it often stands still."""
+        floor = _STUCK_SHARE * self.replay.least_motion()
+        return floor if floor >= _LEAST_FLOOR else 0.0
+
+    def habits(self) -> tuple[tuple[float, ...], ...]:
+        """Actions of the player, rare ones as well."""
+        return tuple(tuple(map(float, action)) for action in self.replay.some_actions(_HABITS))
 
     def remember(self) -> None:
         """The average as it is now is what plays: `is_worse` compares with it."""

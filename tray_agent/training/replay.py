@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tray_agent.core.media import Pixels
+from tray_agent.core.motion import MOTION_SECONDS, motion
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.planes import PLANES, Planes, planes_of
@@ -18,6 +20,7 @@ BLOCK = 512
 """Ticks whose frames are allocated, and given up, together."""
 _STALE_SHARE = 100  # the index may miss the newest hundredth: building it costs more than they are worth
 
+_POSITION = (1 << 40) - 1
 Integers = npt.NDArray[np.int64]
 
 
@@ -38,6 +41,8 @@ class _Session:
     actions: npt.NDArray[np.float32]
     flags: npt.NDArray[np.int32]
     ticks: Integers
+    motion: npt.NDArray[np.float32]  # from the frame before; nan where there is none
+    last_pixels: Pixels | None = None
     blocks: list[npt.NDArray[np.uint8] | None] = field(default_factory=list)
     gone: int = 0  # positions before this one have lost their frames
     length: int = 0
@@ -55,6 +60,9 @@ class _Session:
         # a hole (ticks lost) is closed: positions stay dense, history just may not reach over it
         if i == 0 or sample.flags & TickFlag.GAP or sample.tick != self.last_tick + 1:
             self.starts.append(i)
+            self.last_pixels = None
+        self.motion[i] = np.nan if self.last_pixels is None else motion(self.last_pixels, sample.pixels)
+        self.last_pixels = sample.pixels
         begins_block = i % BLOCK == 0
         if begins_block:
             self.blocks.append(np.empty((BLOCK, PLANES, *sample.pixels.shape[:2]), np.uint8))
@@ -89,7 +97,7 @@ class _Session:
         return self.gone - before
 
     def _grow(self) -> None:
-        for name in ("audio", "actions", "flags", "ticks"):
+        for name in ("audio", "actions", "flags", "ticks", "motion"):
             old = getattr(self, name)
             more = np.zeros((max(BLOCK, len(old) // 2), *old.shape[1:]), old.dtype)
             setattr(self, name, np.concatenate([old, more]))
@@ -176,11 +184,7 @@ class Replay:
         Raises:
             ValueError: nothing learnable yet.
         """
-        index = self._indexed()
-        if not len(index.learn):
-            raise ValueError("nothing to learn from yet")
-        places = np.searchsorted(index.cumulative, self._random.random(n), side="right")
-        return self._gather(index, index.learn[places.clip(0, len(index.learn) - 1)])
+        return self._gather(*self._drawn(n))
 
     def held_out(self, limit: int = 512) -> Batch | None:
         """Evenly spread ticks of the held-out stretches, None while there are none."""
@@ -201,6 +205,31 @@ class Replay:
             ]
         )
 
+    def some_actions(self, n: int) -> npt.NDArray[np.float32]:
+        """n actions drawn as `draw` does, shape (n, controls.size).
+
+        Raises:
+            ValueError: nothing learnable yet.
+        """
+        index, places = self._drawn(n)
+        return np.stack([index.sessions[p >> 40].actions[p & _POSITION] for p in places.tolist()])
+
+    def least_motion(self) -> float:
+        """How little the picture moved for the player: first percentile of the mean over MOTION_SECONDS, grey levels.
+
+        0 while there is less than a few such stretches.
+        """
+        ticks = max(2, round(MOTION_SECONDS * self._spec.rate_hz))
+        means = []
+        for s in self._sessions.values():
+            values = s.motion[: s.length].astype(np.float64)
+            values[s.flags[: s.length] & int(TickFlag.LEARN) == 0] = np.nan
+            if len(values) >= ticks:
+                sums = np.convolve(values, np.ones(ticks), "valid")  # nan wherever a stretch holds one
+                means.append(sums[np.isfinite(sums)] / ticks)
+        together = np.concatenate(means) if means else np.zeros(0)
+        return float(np.percentile(together, 1)) if len(together) > 10 * ticks else 0.0
+
     def use_of_controls(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the controls that were not the same in all learnable ticks; of the buttons that were always held."""
         controls = self._spec.controls
@@ -216,6 +245,13 @@ class Replay:
         )
         return used, held
 
+    def _drawn(self, n: int) -> tuple[_Index, Integers]:
+        index = self._indexed()
+        if not len(index.learn):
+            raise ValueError("nothing to learn from yet")
+        places = np.searchsorted(index.cumulative, self._random.random(n), side="right")
+        return index, index.learn[places.clip(0, len(index.learn) - 1)]
+
     def _new_session(self) -> _Session:
         s = self._spec
         return _Session(
@@ -223,6 +259,7 @@ class Replay:
             actions=np.zeros((BLOCK, s.controls.size), np.float32),
             flags=np.zeros(BLOCK, np.int32),
             ticks=np.zeros(BLOCK, np.int64),
+            motion=np.full(BLOCK, np.nan, np.float32),
         )
 
     def _drop_oldest(self) -> None:
@@ -260,7 +297,7 @@ class Replay:
         return _Index(sessions, np.concatenate(learn), cumulative, np.concatenate(held_out), self.total)
 
     def _gather(self, index: _Index, packed: Integers) -> Batch:
-        rows = [(index.sessions[p >> 40], int(p & ((1 << 40) - 1))) for p in packed.tolist()]
+        rows = [(index.sessions[p >> 40], int(p & _POSITION)) for p in packed.tolist()]
         spec = self._spec
         frames = np.empty((len(rows), spec.frames + PLANES - 1, spec.frame_height, spec.frame_width), np.uint8)
         for row, (s, i) in enumerate(rows):

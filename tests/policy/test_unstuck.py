@@ -1,0 +1,57 @@
+"""Getting unstuck: only when the picture moves less than it ever did for the player, and only until it moves again."""
+
+import numpy as np
+
+from tray_agent.policy.unstuck import Unsticker
+
+HABITS = ((1.0, 0.0), (0.0, 1.0))
+RATE_HZ = 10.0
+WINDOW = 15
+
+
+def picture(grey: int) -> np.ndarray:
+    return np.full((4, 4, 3), grey, np.uint8)
+
+
+def after(unsticker: Unsticker, greys: list[int]) -> list[np.ndarray | None]:
+    actions = []
+    for grey in greys:
+        unsticker.see(picture(grey))
+        actions.append(unsticker.action())
+    return actions
+
+
+def moving(ticks: int) -> list[int]:
+    return [10 * (i % 2) for i in range(ticks)]
+
+
+def test_game_that_moves_is_left_alone() -> None:
+    unsticker = Unsticker(1.0, HABITS, RATE_HZ, seed=0)
+    assert after(unsticker, moving(200)) == [None] * 200
+    assert unsticker.ticks == 0
+
+
+def test_game_that_stands_still_gets_the_players_habits_until_it_moves() -> None:
+    """Each is held for 0.25 to 0.75 s; both are tried; soon after the game moves again the policy is back."""
+    unsticker = Unsticker(1.0, HABITS, RATE_HZ, seed=0)
+    assert after(unsticker, [7] * WINDOW) == [None] * WINDOW
+    actions = after(unsticker, [7] * 300)
+    assert all(action is not None for action in actions)
+    rows = [tuple(action) for action in actions]
+    assert set(rows) == set(HABITS)
+    changes = np.flatnonzero([a != b for a, b in zip(rows, rows[1:], strict=False)])
+    assert np.diff(changes).min() >= 2
+    assert unsticker.ticks == 300
+    assert after(unsticker, moving(30))[-1] is None
+
+
+def test_unknown_floor_or_no_habits_never_interferes() -> None:
+    for unsticker in (Unsticker(0.0, HABITS, RATE_HZ, 0), Unsticker(1.0, (), RATE_HZ, 0)):
+        assert after(unsticker, [7] * 100) == [None] * 100
+
+
+def test_reset_forgets_the_standstill() -> None:
+    unsticker = Unsticker(1.0, HABITS, RATE_HZ, seed=0)
+    after(unsticker, [7] * 40)
+    unsticker.reset()
+    assert after(unsticker, [7] * WINDOW) == [None] * WINDOW
