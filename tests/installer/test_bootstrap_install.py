@@ -29,6 +29,7 @@ dependencies = ["smalldep>=1"]
 [project.optional-dependencies]
 test = []
 games = []
+evaluate = []
 """
 BACKEND = """
 import zipfile
@@ -36,7 +37,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
     name = "tray_agent-0.1-py3-none-any.whl"
     tag = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
     meta = "Metadata-Version: 2.1\\nName: tray-agent\\nVersion: 0.1\\nRequires-Dist: smalldep>=1\\n"
-    meta += "Provides-Extra: test\\nProvides-Extra: games\\n"
+    meta += "Provides-Extra: test\\nProvides-Extra: games\\nProvides-Extra: evaluate\\n"
     with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
         wheel.writestr("tray_agent_checkout.pth", __file__.rpartition("/")[0] + "\\n")
         wheel.writestr("tray_agent-0.1.dist-info/METADATA", meta)
@@ -91,13 +92,15 @@ def make_checkout(root: Path) -> Checkout:
     (root / "wheels").mkdir()
     for name in ("bootstrap.py", "setup_choices.py"):
         shutil.copy(INSTALLER / name, root / "installer" / name)
-    (root / "installer" / "constraints.txt").write_text("torch==2.13.0\nsmalldep==1.5\n")
+    (root / "installer" / "constraints.txt").write_text("torch==2.13.0\nsmalldep==1.5\nimitation==1.0\n")
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "backend.py").write_text(BACKEND)
     (root / "tray_agent" / "__init__.py").write_text("")
     (root / "tray_agent" / "__main__.py").write_text("import sys; print(sys.argv[1:]); sys.exit(7)\n")
-    for name, version in (("torch", "2.13.0+cpu"), ("torch", "2.13.0"), ("smalldep", "1.5"), ("smalldep", "2.0")):
-        write_wheel(root / "wheels", name, version)
+    versions = {"torch": ("2.13.0+cpu", "2.13.0"), "smalldep": ("1.5", "2.0"), "imitation": ("1.0",)}
+    for name, each in versions.items():
+        for version in each:
+            write_wheel(root / "wheels", name, version)
     return Checkout(root, root / "wheels")
 
 
