@@ -59,7 +59,7 @@ def test_delay_is_a_reaction_time() -> None:
     late = {next(n for n in range(9) if a_minute(Faults(delay=True), seed)[n:] == on_time[: MINUTE - n])
             for seed in range(20)}  # fmt: skip
     assert len(late) > 1
-    assert all(0.1 <= ticks / RATE_HZ <= 0.267 for ticks in late)
+    assert all(0.1 <= ticks / RATE_HZ <= 0.25 for ticks in late)
 
 
 def test_slips_are_rare_and_short() -> None:
@@ -88,9 +88,12 @@ def test_faults_cost_points() -> None:
         game.close()
 
 
-@pytest.mark.parametrize(("name", "ticks", "at_least"), [("space-invaders", 600, 400.0), ("ms-pacman", 600, 1000.0)])
+@pytest.mark.parametrize(
+    ("name", "ticks", "at_least"),
+    [("space-invaders", 600, 400.0), ("ms-pacman", 600, 1000.0), ("demon-attack", 1500, 600.0)],
+)
 def test_player_is_worth_learning_from(name: str, ticks: int, at_least: float) -> None:
-    """In a minute of play it has more points than a floor (best constant action, random play) reaches in an episode."""
+    """In so many ticks it has more points than random play and the best constant action make in a whole episode."""
     game = entry(name).make_game()
     game.start()
     try:

@@ -150,6 +150,7 @@ ROMS = {
         AtariRom("freeway", "freeway", _UPDOWN),
         AtariRom("space-invaders", "space_invaders", (*_SIDEWAYS, "Space"), 3000, afterglow=2),
         AtariRom("ms-pacman", "ms_pacman", (*_SIDEWAYS, *_UPDOWN), 3000, afterglow=3),
+        AtariRom("demon-attack", "demon_attack", (*_SIDEWAYS, "Space"), 3000, afterglow=2),
         AtariRom("boxing", "boxing", (*_SIDEWAYS, *_UPDOWN, "Space"), 2000),
     )
 }

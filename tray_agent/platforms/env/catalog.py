@@ -14,6 +14,7 @@ from tray_agent.platforms.env.gym_game import registered_game
 from tray_agent.platforms.env.players import atari as atari_players
 from tray_agent.platforms.env.players import doom as doom_players
 from tray_agent.platforms.env.players import drive
+from tray_agent.platforms.env.players.demons import DemonsPlayer
 from tray_agent.platforms.env.players.faults import Faults, with_faults
 from tray_agent.platforms.env.players.invaders import InvadersPlayer
 from tray_agent.platforms.env.players.pacman import PacmanPlayer
@@ -49,6 +50,7 @@ _PLAYERS: dict[str, Callable[[], Player]] = {
     "boxing": atari_players.BoxingPlayer,
     "space-invaders": InvadersPlayer,
     "ms-pacman": PacmanPlayer,
+    "demon-attack": DemonsPlayer,
     "freeway": atari_players.FreewayPlayer,
 }
 

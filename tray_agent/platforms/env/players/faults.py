@@ -58,7 +58,8 @@ class Delayed:
 
     def decide(self, game: EnvGame) -> Command:
         self._decided.append(self._player.decide(game))
-        if len(self._decided) <= max(1, round(self._delay_s * game.info.rate_hz)):
+        rate = game.info.rate_hz
+        if len(self._decided) <= max(1, min(round(self._delay_s * rate), int(_DELAY_S[1] * rate))):
             return IDLE
         return self._decided.popleft()
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from tray_agent.core.events import Command
 from tray_agent.platforms.env.game import EnvGame
+from tray_agent.platforms.env.players.dodging import Dodger, Falling
 from tray_agent.platforms.env.players.flight import bounced
 
 _Ram = npt.NDArray[np.int_]
@@ -16,6 +17,7 @@ _FORMATION_LEFT, _FORMATION_RIGHT = 23, 130
 _SHIELDS = (42, 74, 106)
 _SHIELDS_GONE = 20  # the formation has come so low that it has eaten them
 _REMEMBERED = 17
+_DODGER = Dodger(_LEFT, _RIGHT, _STEP, reach=8)
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,7 @@ class InvadersPlayer:
     bit for each column; 81, 82 bombs' lines (246 none), 83, 84 their x; 85 line of the own shot (246 none).
     """
 
-    _NEAR, _ALIGNED, _BOMB_REACH = 3, 4, 8
-    _AHEAD, _PATIENCE = 12, 60
+    _NEAR, _ALIGNED, _PATIENCE = 3, 4, 60
     _LOW, _INNER, _SHIELDED = 5.0, 10.0, 10.0
 
     def __init__(self) -> None:
@@ -49,7 +50,7 @@ class InvadersPlayer:
         x, speed = int(ram[28]), self._speed(int(ram[26]))
         aims = [aim for column in _columns(ram) if (aim := self._aim(ram, x, speed, column))]
         wish = min(aims, key=lambda aim: aim.cost).place if aims else float(x)
-        off = self._safe(x, wish, _bombs(ram)) - x
+        off = _DODGER.safe(x, wish, _bombs(ram)) - x
         held = set()
         if abs(off) >= self._NEAR:
             held.add("ArrowRight" if off > 0 else "ArrowLeft")
@@ -86,30 +87,15 @@ class InvadersPlayer:
                 return _Aim(cost + wait + self._SHIELDED * _shielded(place, ram), place, after(flight))
         return None
 
-    def _safe(self, x: int, wish: float, bombs: list[tuple[float, int]]) -> float:
-        """The place nearest to `wish` that can be reached, and stayed at, without being hit."""
-        near = range(max(_LEFT, x - 24), min(_RIGHT, x + 24) + 1, 2)
-        places: list[float] = [wish, *near]
-        return min(places, key=lambda place: self._danger(x, place, bombs) + abs(place - wish))
-
-    def _danger(self, x: int, place: float, bombs: list[tuple[float, int]]) -> float:
-        """Large when going to `place` ends under a bomb, the larger the sooner; a little more for a longer way."""
-        at = float(x)
-        for tick in range(1, self._AHEAD):
-            at += max(-_STEP, min(_STEP, place - at))
-            for bomb_x, line in bombs:
-                if 85 <= line + _STEP * tick <= 98 and abs(bomb_x - at) <= self._BOMB_REACH:
-                    return 1000.0 - 30 * tick
-        return 0.3 * abs(place - x)
-
 
 def _columns(ram: _Ram) -> list[int]:
     return [column for column in range(6) if (ram[18:24] >> column & 1).any()]
 
 
-def _bombs(ram: _Ram) -> list[tuple[float, int]]:
-    """Place (in the cannon's units) and line of the bombs in the lower half."""
-    return [(float(ram[83 + i]) - 4.5, int(ram[81 + i])) for i in range(2) if 50 < ram[81 + i] < 98]
+def _bombs(ram: _Ram) -> list[Falling]:
+    """The bombs in the lower half."""
+    seen = [(float(ram[83 + i]) - 4.5, float(ram[81 + i])) for i in range(2) if 50 < ram[81 + i] < 98]
+    return [Falling(x, (85 - line) / _STEP, (98 - line) / _STEP) for x, line in seen]
 
 
 def _shielded(place: float, ram: _Ram) -> bool:
