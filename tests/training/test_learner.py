@@ -1,6 +1,5 @@
 """Learning itself, on made-up tasks whose answer is known; checkpoints; export."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +97,15 @@ def test_picture_is_learned(by_picture: Learner) -> None:
     assert measures["baseline_loss"] == pytest.approx(np.log(2), abs=0.05)
     assert measures["loss"] < 0.3
     assert measures["balanced_accuracy"] > 0.9
+
+
+def test_two_lanes_learn_as_well() -> None:
+    """Two gradients at a time: as many updates, the same skill."""
+    learner = Learner(SPEC, VECTOR, task(SPEC, picture_tells_key), lanes=2)
+    while learner.updates < 120:
+        learner.update()
+    learner.close()
+    assert learner.held_out()["balanced_accuracy"] > 0.9
 
 
 def test_untrained_network_knows_nothing() -> None:
@@ -334,7 +342,8 @@ def test_keys_that_the_picture_does_not_tell_are_refused() -> None:
 
 def test_worse_policy_is_held_back(by_picture: Learner) -> None:
     """What plays stays when the newest weights do worse on held-out stretches, and the reason has both figures."""
-    learner = copy.deepcopy(by_picture)
+    learner = Learner(SPEC, VECTOR, by_picture.replay)
+    learner.average.load_state_dict(by_picture.average.state_dict())
     assert learner.is_worse(learner.held_out()) == ""
     learner.remember()
     assert learner.is_worse(learner.held_out()) == ""

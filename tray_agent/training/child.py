@@ -50,7 +50,7 @@ class Trainer:
         self._config = config
         self._inbox = inbox
         self._replay = Replay(config.spec, config.replay_bytes, config.seed)
-        self._learner = Learner(config.spec, config.vector, self._replay, config.seed)
+        self._learner = Learner(config.spec, config.vector, self._replay, config.seed, lanes=config.threads)
         self._exporter = Exporter(config.spec)
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
@@ -265,7 +265,7 @@ def main() -> int:
     config = TrainerJob.from_message(first[0])
     if hasattr(os, "nice"):
         os.nice(config.nice)
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(1)  # more cores are used by the learner's lanes
     inbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
     threading.Thread(target=_read_stdin, args=(inbox,), name="trainer-stdin", daemon=True).start()
     code = 0
