@@ -1,5 +1,7 @@
 """Getting unstuck: only when the picture moves less than it ever did for the player, and only until it moves again."""
 
+import itertools
+
 import numpy as np
 
 from tray_agent.policy.unstuck import Unsticker
@@ -39,7 +41,7 @@ def test_game_that_stands_still_gets_the_players_habits_until_it_moves() -> None
     assert all(action is not None for action in actions)
     rows = [tuple(action) for action in actions]
     assert set(rows) == set(HABITS)
-    changes = np.flatnonzero([a != b for a, b in zip(rows, rows[1:], strict=False)])
+    changes = np.flatnonzero([a != b for a, b in itertools.pairwise(rows)])
     assert np.diff(changes).min() >= 2
     assert unsticker.ticks == 300
     assert after(unsticker, moving(30))[-1] is None

@@ -120,12 +120,13 @@ class Learner:
     def _bf16_is_faster(self) -> bool:
         """bfloat16 is 2x faster on some CPUs and 20x slower on others, so it is tried (learning.md, lesson e)."""
         seconds = {}
+        on_cpu = self.device.type == "cpu"
         for bf16 in (False, True):
             self._round(bf16, lanes=1)
-            start = time.perf_counter()
+            start = time.thread_time() if on_cpu else time.perf_counter()  # on a CPU whatever else is running
             for _ in range(_PROBE_STEPS):
                 self._round(bf16, lanes=1)
-            seconds[bf16] = time.perf_counter() - start
+            seconds[bf16] = (time.thread_time() if on_cpu else time.perf_counter()) - start
         return seconds[True] < 0.9 * seconds[False]
 
     def _follow(self) -> None:
