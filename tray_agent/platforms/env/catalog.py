@@ -18,7 +18,9 @@ from tray_agent.platforms.env.players.demons import DemonsPlayer
 from tray_agent.platforms.env.players.faults import Faults, with_faults
 from tray_agent.platforms.env.players.invaders import InvadersPlayer
 from tray_agent.platforms.env.players.pacman import PacmanPlayer
+from tray_agent.platforms.env.players.paddles import BreakoutPlayer, PongPlayer
 from tray_agent.platforms.env.players.player import HandOf, Player
+from tray_agent.platforms.env.players.striker import StrikerPlayer
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Entry:
 
 _GYM = "gym:"
 _PLAYERS: dict[str, Callable[[], Player]] = {
-    "airstriker": drive.AirstrikerPlayer,
+    "airstriker": StrikerPlayer,
     "car-racing": drive.KeyDriver,
     "car-racing-pad": drive.PadDriver,
     "doom-basic": doom_players.BasicPlayer,
@@ -45,8 +47,8 @@ _PLAYERS: dict[str, Callable[[], Player]] = {
     "doom-line": doom_players.CenterPlayer,
     "doom-cover": doom_players.CoverPlayer,
     "skiing": atari_players.SkiingPlayer,
-    "pong": atari_players.PongPlayer,
-    "breakout": atari_players.BreakoutPlayer,
+    "pong": PongPlayer,
+    "breakout": BreakoutPlayer,
     "boxing": atari_players.BoxingPlayer,
     "space-invaders": InvadersPlayer,
     "ms-pacman": PacmanPlayer,

@@ -56,7 +56,7 @@ class CenterPlayer:
             return holding("ArrowLeft")
         target = max(monsters, key=_nearness)
         off = target.centre_x - _MIDDLE
-        if abs(off) <= max(3.0, target.width / 3):
+        if abs(off) <= max(3.0, target.width / 2):
             return holding("Space")
         return holding("ArrowRight" if off > 0 else "ArrowLeft")
 

@@ -1,4 +1,4 @@
-"""Scripted players of CarRacing and Airstriker (no threads)."""
+"""Scripted players of CarRacing (no threads)."""
 
 from tray_agent.core.events import Command
 from tray_agent.platforms.env.game import EnvGame
@@ -50,20 +50,3 @@ class PadDriver:
 def speed_limit(bend: float) -> float:
     """How fast to drive when the road ahead lies `bend` radians off the nose."""
     return _FAST if abs(bend) < 0.35 else _SLOW
-
-
-class AirstrikerPlayer:
-    """Flies to and fro and taps fire."""
-
-    _SWEEP_TICKS, _TAP_TICKS = 30, 6
-
-    def __init__(self) -> None:
-        self._ticks = 0
-
-    def reset(self, seed: int) -> None:  # noqa: ARG002 - a player's signature
-        self._ticks = 0
-
-    def decide(self, game: EnvGame) -> Command:  # noqa: ARG002 - a player's signature
-        self._ticks += 1
-        side = "ArrowRight" if self._ticks // self._SWEEP_TICKS % 2 == 0 else "ArrowLeft"
-        return holding(side, "Space") if self._ticks % self._TAP_TICKS < 2 else holding(side)
