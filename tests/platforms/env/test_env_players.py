@@ -3,6 +3,7 @@
 from itertools import groupby
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from tray_agent.core.controls import Controls
@@ -97,6 +98,7 @@ def test_faults_cost_points() -> None:
         ("breakout", 900, 20.0),
         ("pong", 600, -6.0),
         ("airstriker", 900, 150.0),
+        ("tone-test", 300, 100.0),
     ],
 )
 def test_player_is_worth_learning_from(name: str, ticks: int, at_least: float) -> None:
@@ -131,3 +133,21 @@ def test_bombs_are_seen() -> None:
     finally:
         game.close()
     assert seen > 20
+
+
+def test_only_the_tone_tells() -> None:
+    """Tones are heard at their pitch; the picture moves but is the same whatever is asked for."""
+    game = entry("tone-test").make_game()
+    pictures = []
+    for seed in (1, 2):
+        game.reset(seed)
+        pitches = set()
+        for _ in range(120):
+            game.advance(IDLE, 4)
+            sound = game.sound()
+            assert sound.size in (1066, 1067)
+            if np.abs(sound).max() > 0.1:
+                pitches.add(round(int(np.abs(np.fft.rfft(sound)).argmax()) * 16_000 / sound.size, -2))
+        pictures.append(game.pixels().tobytes())
+        assert {400, 1800} <= pitches
+    assert pictures[0] == pictures[1]

@@ -21,6 +21,8 @@ from tray_agent.platforms.env.players.pacman import PacmanPlayer
 from tray_agent.platforms.env.players.paddles import BreakoutPlayer, PongPlayer
 from tray_agent.platforms.env.players.player import HandOf, Player
 from tray_agent.platforms.env.players.striker import StrikerPlayer
+from tray_agent.platforms.env.players.tone import TonePlayer
+from tray_agent.platforms.env.tone_test import ToneTest
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ _PLAYERS: dict[str, Callable[[], Player]] = {
     "space-invaders": InvadersPlayer,
     "ms-pacman": PacmanPlayer,
     "demon-attack": DemonsPlayer,
+    "tone-test": TonePlayer,
     "freeway": atari_players.FreewayPlayer,
 }
 
@@ -63,6 +66,7 @@ def catalog() -> dict[str, Entry]:
     games |= {name: partial(AtariGame, rom) for name, rom in ROMS.items()}
     games |= {
         "airstriker": airstriker,
+        "tone-test": ToneTest,
         "car-racing": partial(car_racing, KEYS),
         "car-racing-pad": partial(car_racing, PAD),
     }
