@@ -45,7 +45,12 @@ def _nearness(thing: SeenObject) -> int:
 
 
 class CenterPlayer:
-    """Turns to the monster that looks largest and shoots it when it is in the middle."""
+    """Turns to a monster that is large or near the middle and shoots it there.
+
+    A tap turns 20 pixels: a monster nearer to the middle than `_TAP` is waited for, not turned to and fro.
+    """
+
+    _TAP = 13
 
     def reset(self, seed: int) -> None:
         """Nothing to forget."""
@@ -54,10 +59,12 @@ class CenterPlayer:
         monsters = [thing for thing in game.facts().objects if thing.name not in _NO_TARGETS]
         if not monsters:
             return holding("ArrowLeft")
-        target = max(monsters, key=_nearness)
+        target = max(monsters, key=lambda thing: 3 * thing.width - abs(thing.centre_x - _MIDDLE))
         off = target.centre_x - _MIDDLE
         if abs(off) <= max(3.0, target.width / 2):
             return holding("Space")
+        if abs(off) < self._TAP:
+            return IDLE
         return holding("ArrowRight" if off > 0 else "ArrowLeft")
 
 
