@@ -77,8 +77,8 @@ def test_pauses_last_a_second_or_two() -> None:
     assert all(15 <= ticks <= 60 for ticks in runs)
 
 
-def test_faults_cost_points() -> None:
-    """With all faults the player of doom-health is still a player, and its score repeats."""
+def test_faults_change_the_score() -> None:
+    """With all faults the scores of doom-basic are others than without, and repeat."""
     game = entry("doom-basic").make_game()
     game.start()
     try:
@@ -102,7 +102,7 @@ def test_faults_cost_points() -> None:
     ],
 )
 def test_player_is_worth_learning_from(name: str, ticks: int, at_least: float) -> None:
-    """In so many ticks it has more points than random play and the best constant action make in a whole episode."""
+    """In so many ticks it has more points than random play and the best constant action average in an episode."""
     game = entry(name).make_game()
     if name == "airstriker":
         pytest.importorskip("stable_retro")
