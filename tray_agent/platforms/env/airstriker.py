@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from tray_agent.core.controls import Controls
@@ -12,6 +13,8 @@ from tray_agent.platforms.env.gym_game import GymBinding, GymGame
 
 PAD_OF_KEYS = {"ArrowLeft": "LEFT", "ArrowRight": "RIGHT", "ArrowUp": "UP", "ArrowDown": "DOWN", "Space": "B"}
 _PAD = ("B", "A", "MODE", "START", "UP", "DOWN", "LEFT", "RIGHT", "C", "Y", "X", "Z")
+_LONGEST_WAIT = 60
+"""Frames."""
 
 
 def airstriker() -> GymGame:
@@ -22,10 +25,20 @@ def airstriker() -> GymGame:
     return GymGame(GymBinding(info, _make, by_keys, remedy, sound=_sound, facts=_facts))
 
 
+class _IdleStart(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The game ignores its seed and always plays the same: so it waits for a seeded while before one may play."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        seen, told = self.env.reset(seed=seed, options=options)
+        for _ in range(int(np.random.default_rng(seed).integers(_LONGEST_WAIT))):
+            seen, _, _, _, told = self.env.step(np.zeros(len(_PAD), np.int8))
+        return seen, told
+
+
 def _make() -> Any:
     import stable_retro
 
-    return stable_retro.make("Airstriker-Genesis-v0", render_mode="rgb_array")
+    return _IdleStart(stable_retro.make("Airstriker-Genesis-v0", render_mode="rgb_array"))
 
 
 def by_keys(command: Command) -> Any:
@@ -35,9 +48,9 @@ def by_keys(command: Command) -> Any:
 
 
 def _sound(env: Any) -> Samples:
-    mono: Samples = env.em.get_audio().astype(np.float32).mean(axis=1) / 32_768
+    mono: Samples = env.unwrapped.em.get_audio().astype(np.float32).mean(axis=1) / 32_768
     return mono
 
 
 def _facts(env: Any, told: dict[str, Any]) -> Facts:
-    return Facts(ram=env.get_ram(), numbers={name: float(value) for name, value in told.items()})
+    return Facts(ram=env.unwrapped.get_ram(), numbers={name: float(value) for name, value in told.items()})
