@@ -20,7 +20,7 @@ from tray_agent.core.events import WindowInfo
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.x11 import connection
 from tray_agent.platforms.x11.window import X11WindowProbe
-from tray_agent.settings.games import GamesFile
+from tray_agent.settings.games import FrameSize, GamesFile
 from tray_agent.settings.load import check_text
 from tray_agent.settings.match import match
 from tray_agent.settings.snapshot import load_settings
@@ -306,3 +306,14 @@ def test_pick_gives_up(flat_display: str) -> None:
             pick(probe, probe.active(), wait_s=0.2)
     finally:
         probe.close()
+
+
+@pytest.mark.parametrize(
+    ("window", "frame"),
+    [((1920, 1080), (112, 63)), ((640, 480), (96, 72)), ((1280, 800), (104, 65)), ((1, 5000), None)],
+)
+def test_frames_have_the_shape_of_the_window(window: tuple[int, int], frame: tuple[int, int] | None) -> None:
+    """About as many pixels whatever the shape, nothing squeezed; the oddest window still gets an allowed size."""
+    size = FrameSize.shaped_like(*window)
+    assert frame in {None, (size.width, size.height)}
+    assert 0.8 < size.width * size.height / (96 * 72) < 1.25

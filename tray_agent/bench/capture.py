@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--display", help="capture this local X display instead of an Xvfb of our own")
     parser.add_argument("--width", type=int, default=1920, help="of our own display")
     parser.add_argument("--height", type=int, default=1080, help="of our own display")
-    parser.add_argument("--frame-width", type=int, default=128, help="size of the frames that the policy sees")
-    parser.add_argument("--frame-height", type=int, default=128)
+    parser.add_argument("--frame-width", type=int, default=112, help="size of the frames that the policy sees")
+    parser.add_argument("--frame-height", type=int, default=63)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

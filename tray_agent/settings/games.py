@@ -174,6 +174,9 @@ class Region(Model):
         return (window[0] + left, window[1] + top, width, height) if width > 0 and height > 0 else None
 
 
+_PIXELS = 96 * 72
+
+
 class FrameSize(Model):
     """What the policy sees: every picture is reduced to this size."""
 
@@ -182,6 +185,13 @@ class FrameSize(Model):
     history: int = Field(
         default=4, ge=1, le=8, description="How many of the last pictures it sees at once.", examples=["4"]
     )
+
+    @staticmethod
+    def shaped_like(width: int, height: int) -> "FrameSize":
+        """About as many pixels as the default, in the shape of a picture of that size: nothing is squeezed."""
+        shape = min(4.0, max(0.25, width / height))
+        wide = 8 * round((_PIXELS * shape) ** 0.5 / 8)
+        return FrameSize(width=wide, height=round(wide / shape))
 
 
 def _vector(raw: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tray_agent.core.events import WindowInfo
 from tray_agent.errors import SettingsError
-from tray_agent.settings.games import SHIPPED, GameEntry, GamesFile, free_id
+from tray_agent.settings.games import SHIPPED, FrameSize, GameEntry, GamesFile, free_id
 from tray_agent.settings.load import check_text, load, parse
 
 EVERYDAY_KEYS = ("up", "down", "left", "right", "space")
@@ -43,6 +43,7 @@ def profile_text(args: argparse.Namespace, window: WindowInfo | None, vector: in
     body = [
         f"vector: {vector}  # tells the agent which game this is; keep it, what was learned hangs on it",
         *_window_lines(args, window),
+        *_frame_lines(args, window),
         "controls:  # only these are ever recorded and pressed: list what you really play with",
         *([f"  keys: [{', '.join(map(quoted, keys))}]"] if keys else []),
         f"  {'' if args.mouse else '# '}mouse: {{buttons: [MouseLeft], motion: true}}",
@@ -81,6 +82,17 @@ def _region_lines(args: argparse.Namespace, window: WindowInfo | None) -> list[s
     if window is None:
         return []
     return [f"# region: [0, 0, {window.rect[2]}, {window.rect[3]}]  # to look at a part; this is the whole window"]
+
+
+def _frame_lines(args: argparse.Namespace, window: WindowInfo | None) -> list[str]:
+    rect = args.region or (window.rect if window is not None else None)
+    if rect is None:
+        return []
+    width, height = rect[2:]
+    if width <= 0 or height <= 0:
+        return []
+    frame = FrameSize.shaped_like(width, height)
+    return [f"frame: {{width: {frame.width}, height: {frame.height}}}  # what it sees, in the shape of the window"]
 
 
 def own_games(target: Path, shipped: Mapping[str, GameEntry]) -> dict[str, GameEntry]:
