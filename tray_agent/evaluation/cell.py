@@ -52,6 +52,11 @@ class Cell:
         extras = [text for text in ("faults" if self.faults else "", self.more) if text]
         return f"{self.game}: {self.policy}, seed {self.seed}" + (f" ({', '.join(extras)})" if extras else "")
 
+    @property
+    def name(self) -> str:
+        """Whose policy, and what it had more than one learning: a column of the table."""
+        return f"{self.policy} + {self.more}" if self.more else self.policy
+
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)

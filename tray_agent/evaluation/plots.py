@@ -73,7 +73,7 @@ def _curves(kept: dict[str, Kept]) -> dict[str, list[list[tuple[float, float]]]]
     normalisers = {k.cell.game: Normaliser(k.result) for k in kept.values() if k.cell.policy == REFERENCES}
     curves: dict[str, list[list[tuple[float, float]]]] = {}
     for one in kept.values():
-        if one.cell.policy == OURS and one.cell.game in normalisers:
+        if one.cell.name == OURS and one.cell.game in normalisers:
             scale = normalisers[one.cell.game]
             points = [(p["seconds"], float(scale(p["scores"]).mean())) for p in one.result["curve"]]
             curves.setdefault(one.cell.game, []).append(points)

@@ -35,9 +35,9 @@ def summary(wanted: list[Cell], kept: dict[str, Kept]) -> dict[str, Any]:
     found = [kept[cell.key] for cell in wanted if cell.key in kept]
     normalisers = {k.cell.game: Normaliser(k.result) for k in found if k.cell.policy == REFERENCES}
     runs = [k for k in found if k.cell.policy != REFERENCES and k.cell.game in normalisers]
-    policies = list(dict.fromkeys(k.cell.policy for k in runs))
-    overall = {name: _overall([k for k in runs if k.cell.policy == name], normalisers) for name in policies}
-    peers = {name: o["mean"][0] for name, o in overall.items() if name != OURS}
+    policies = list(dict.fromkeys(k.cell.name for k in runs))
+    overall = {name: _overall([k for k in runs if k.cell.name == name], normalisers) for name in policies}
+    peers = {name: o["mean"][0] for name, o in overall.items() if not name.startswith(OURS)}
     best = max(peers, key=lambda name: peers[name], default=None)
     ours = overall[OURS]["mean"][0] if OURS in overall else None
     return {
@@ -82,8 +82,8 @@ def _game(game: str, found: list[Kept], normaliser: Normaliser) -> dict[str, Any
         "policies": {},
         "mixed_plays": _mixed_plays([k for k in found if k.cell.game == game and k.cell.policy != REFERENCES]),
     }
-    for name in dict.fromkeys(k.cell.policy for k in found if k.cell.game == game and k.cell.policy != REFERENCES):
-        runs = [k for k in found if k.cell.game == game and k.cell.policy == name]
+    for name in dict.fromkeys(k.cell.name for k in found if k.cell.game == game and k.cell.policy != REFERENCES):
+        runs = [k for k in found if k.cell.game == game and k.cell.name == name]
         result["policies"][name] = _policy(runs, normaliser)
     return result
 

@@ -20,6 +20,7 @@ BLOCK = 512
 """Ticks whose frames are allocated, and given up, together."""
 _STALE_SHARE = 100  # the index may miss the newest hundredth: building it costs more than they are worth
 
+_CORRECTION_WEIGHT = 3.0
 _POSITION = (1 << 40) - 1
 Integers = npt.NDArray[np.int64]
 
@@ -179,7 +180,7 @@ class Replay:
         return len(self._indexed().learn)
 
     def draw(self, n: int) -> Batch:
-        """A random batch; rare combinations of held buttons are drawn more often (weight count^-0.5).
+        """A random batch; rare combinations of held buttons are drawn more often (weight count^-0.5), corrections too.
 
         Raises:
             ValueError: nothing learnable yet.
@@ -280,6 +281,7 @@ class Replay:
         seconds = max(1, int(HELD_OUT_SECONDS * self._spec.rate_hz))
         sessions = list(self._sessions.values())
         learn, held_out, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        corrections = [np.zeros(0, bool)]
         buttons = len(self._spec.controls.buttons)
         powers = 2 ** (np.arange(buttons) % 62)
         for number, s in enumerate(sessions):
@@ -291,8 +293,9 @@ class Replay:
             learn.append(packed[good & ~out])
             held_out.append(packed[good & out])
             codes.append((actions >= 0.5)[good & ~out] @ powers)
+            corrections.append(flags[good & ~out] & int(TickFlag.CORRECTION) != 0)
         _, inverse, counts = np.unique(np.concatenate(codes), return_inverse=True, return_counts=True)
-        weights = counts[inverse] ** -0.5
+        weights = counts[inverse] ** -0.5 * np.where(np.concatenate(corrections), _CORRECTION_WEIGHT, 1.0)
         cumulative = np.cumsum(weights) / max(weights.sum(), 1e-9)
         return _Index(sessions, np.concatenate(learn), cumulative, np.concatenate(held_out), self.total)
 

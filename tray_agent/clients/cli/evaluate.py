@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.evaluation.cell import OURS, Cell, references
+from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.report import show, summary
 from tray_agent.evaluation.runner import run_missing
 from tray_agent.evaluation.store import CellStore
@@ -43,6 +44,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--policy", action="append", choices=(OURS, *PEERS), help="whose policy (ours); repeatable")
     parser.add_argument("--peers", action="store_true", help="ours and all peers")
     parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")
+    again = "as many minutes again, once under a player's corrections, once plainly watched"
+    parser.add_argument("--corrections", action="store_true", help=again)
     parser.add_argument("--resume", action="store_true", help="keep cells that are finished, take the missing ones")
     parser.add_argument("--only-kept", action="store_true", help="show what is finished, run nothing")
     parser.add_argument("--folder", type=Path, help="where cells and recordings are kept")
@@ -100,10 +103,11 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
         settings.game(game)  # a mistyped name is told before hours of work
     policies = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
     return [references(game, args.episodes, args.faults) for game in games] + [
-        Cell(game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults)
+        Cell(game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults, more)
         for seed in range(args.seeds)
         for game in games
         for policy in policies
+        for more in (("", CORRECTIONS, WATCHING) if args.corrections and policy == OURS else ("",))
     ]
 
 
