@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tray_agent.capture.observer import Observation
 from tray_agent.core.controls import FloatVector, to_command
 from tray_agent.core.policy import PolicySpec
@@ -12,7 +14,7 @@ from tray_agent.evaluation.cell import Cell
 from tray_agent.evaluation.peers.peer import Peer
 from tray_agent.evaluation.peers.recordings import recording_of
 from tray_agent.evaluation.peers.registry import PEERS
-from tray_agent.evaluation.playing import FIRST_SEED
+from tray_agent.evaluation.playing import FIRST_SEED, spread
 from tray_agent.evaluation.recording import Tell, record
 from tray_agent.play.lockstep import LockstepGame
 from tray_agent.sessions.catalogue import list_sessions
@@ -37,12 +39,10 @@ def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path,
     data = recording_of([listed.folder for listed in list_sessions(recorded.learn).sessions])
     tell(f"learning for {cell.train_s:g} s", 0.0)
     report = peer.learn(data, cell.train_s, cell.threads, cell.seed)
-    scores = []
-    for i in range(cell.episodes):
-        tell(f"playing, {i} of {cell.episodes} episodes", i / cell.episodes)
-        scores.append(_episode(cell, spec, peer, FIRST_SEED + 1000 * cell.seed + i))
+    jobs = [(cell.game, spec, peer, FIRST_SEED + 1000 * cell.seed + i) for i in range(cell.episodes)]
+    played = spread(_episode, jobs, cell.threads, tell)
     return {
-        "scores": scores,
+        "scores": [one["score"] for one in played],
         "watched_scores": recorded.scores,
         "play": recorded.play,
         "samples_per_s": round(report.samples_per_s, 1),
@@ -51,8 +51,13 @@ def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path,
     }
 
 
-def _episode(cell: Cell, spec: PolicySpec, peer: Peer, seed: int) -> float:
-    game = LockstepGame(cell.game, spec, seed=seed)
+def _episode(name: str, spec: PolicySpec, peer: Peer, seed: int) -> dict[str, Any]:
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    game = LockstepGame(name, spec, seed=seed)
     game.start()
 
     def decide(seen: Observation) -> FloatVector:
@@ -67,6 +72,6 @@ def _episode(cell: Cell, spec: PolicySpec, peer: Peer, seed: int) -> float:
             step = game.step(decide)
             score += step.reward
             if step.finished is not None:
-                return score
+                return {"score": score}
     finally:
         game.close()

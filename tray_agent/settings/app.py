@@ -1,5 +1,6 @@
 """Settings of the program itself: `config/tray_agent.yaml` as frozen models (no I/O)."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -82,10 +83,21 @@ class Trainer(Model):
     """The process that learns while you play."""
 
     nice: int = Field(default=10, ge=0, le=19, description="How far it stands back; 19 is furthest.", examples=["10"])
-    threads: int = Field(default=1, ge=1, le=64, description="Processor threads it uses.", examples=["1"])
+    threads: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Cores it uses; left empty: a quarter of them, 4 at most.",
+        examples=["2"],
+    )
     max_seconds_between_bundles: float = Field(
         default=30.0, ge=5, le=600, description="A newer policy is ready at least so often.", examples=["30"]
     )
+
+    @property
+    def cores(self) -> int:
+        """How many cores to use on this machine."""
+        return self.threads or max(1, min(4, (os.cpu_count() or 1) // 4))
 
 
 class AppSettings(Model):
