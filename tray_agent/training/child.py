@@ -162,7 +162,7 @@ class Trainer:
 
     def _maybe_bundle(self) -> None:
         if self._bundle_updates == 0:
-            due = self._learner.updates >= _FIRST_BUNDLE_UPDATES
+            due = self._learner.updates >= _FIRST_BUNDLE_UPDATES or self._is_saturated()
         else:
             due = time.monotonic() - self._last_bundle >= self._config.bundle_every_s
         if due:
