@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tray_agent.errors import TrayAgentError
@@ -107,3 +108,21 @@ def test_a_cell_that_fails_does_not_stop_the_others(store: CellStore, tmp_path: 
     assert not kept
     assert len(failed) == 2
     assert "there is no game 'no-such-game'" in failed[cells[0].label]
+
+
+@pytest.mark.slow
+def test_interrupted_run_leaves_no_process_and_no_half_cell(store: CellStore, tmp_path: Path) -> None:
+    """Ctrl-C while a cell is taken: its process and all that it started end, nothing is kept of it."""
+    cell = Cell("tone-test", OURS, minutes=1, train_s=60, episodes=1)
+    seen: list[psutil.Process] = []
+
+    def interrupt(_: Cell, text: str, share: float) -> None:
+        if text.startswith("learning"):
+            seen.extend(psutil.Process().children(recursive=True))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run_missing([cell], store, tmp_path / "recordings", interrupt, fresh=False)
+    assert len(seen) >= 2  # the cell's process and the trainer
+    assert not [process for process in seen if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert store.get(cell) is None

@@ -1,8 +1,7 @@
 """Runs the cells that are missing, one after the other, each in a process of its own (the caller's thread)."""
 
+import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
+
+import psutil
 
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.cell import Cell
@@ -51,12 +52,10 @@ def take(cell: Cell, recordings: Path, tell: Callable[[str, float], None]) -> di
     """
     recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
     arguments = [*_COMMAND, json.dumps(cell.to_json()), str(recordings)]
-    own_group = os.name == "posix"
     with (
         tempfile.TemporaryFile() as noise,
-        subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=noise, text=True, start_new_session=own_group
-        ) as process,
+        # its own session: Ctrl-C in the terminal is ours to answer
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=noise, text=True, start_new_session=True) as process,
     ):
         try:
             result = _follow(cell, process, tell)
@@ -93,14 +92,13 @@ def _last_line(noise: IO[bytes], code: int | None) -> str:
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """The process and all it started: trainers and games outlive a parent that is killed."""
-    if os.name == "posix":
-        try:
-            os.killpg(process.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            return
-    else:
-        process.terminate()
     try:
-        process.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
+        started = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for one in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.terminate()
+    for one in psutil.wait_procs(started, _END_S)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
