@@ -11,7 +11,6 @@ from tray_agent.daemon.learning import decoding_of
 from tray_agent.errors import NotArmed
 from tray_agent.evaluation.cell import SEED_STRIDE, Cell
 from tray_agent.evaluation.recording import Tell
-from tray_agent.platforms.env.catalog import entry
 from tray_agent.play.lockstep import LockstepGame
 from tray_agent.policy.bundle import load_bundle
 from tray_agent.policy.onnx_policy import OnnxPolicy
@@ -69,14 +68,5 @@ def _episode(
         except NotArmed as error:  # the product would hand back here; what it had reached counts
             stopped = str(error)
         return {"score": score, "stopped": stopped, "unstuck": play.status.unstuck, "ticks": play.status.decisions}
-    finally:
-        game.close()
-
-
-def start_and_close(name: str) -> None:
-    """Whether the game's package is there. Raises PlatformUnavailable."""
-    game = entry(name).make_game()
-    try:
-        game.start()
     finally:
         game.close()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tray_agent.evaluation.report import show, summary
 from tray_agent.evaluation.runner import run_missing
 from tray_agent.evaluation.store import CellStore
 from tray_agent.evaluation.suites import PEERS, SUITES
+from tray_agent.platforms.env.catalog import scripted_player
 from tray_agent.settings import paths
 from tray_agent.settings.snapshot import load_settings
 
@@ -46,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")
     again = "as many minutes again, once under a player's corrections, once plainly watched"
     parser.add_argument("--corrections", action="store_true", help=again)
-    parser.add_argument("--resume", action="store_true", help="keep cells that are finished, take the missing ones")
+    parser.add_argument("--resume", action="store_true", help="keep finished cells; without it they are taken anew")
     parser.add_argument("--only-kept", action="store_true", help="show what is finished, run nothing")
     parser.add_argument("--folder", type=Path, help="where cells and recordings are kept")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw the table and the learning curves there")
@@ -68,7 +70,8 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 def _run(args: argparse.Namespace) -> int:
     games = list(dict.fromkeys([*args.games, *SUITES.get(args.suite, ())]))
     if not games:
-        raise SystemExit("tray-agent evaluate: name a game, or a --suite")
+        print("tray-agent evaluate: name a game, or a --suite", file=sys.stderr)
+        return ExitCode.USAGE
     cells = _cells(games, args)
     folder = (args.folder or paths.data_folder() / "evaluation").absolute()
     store = CellStore(folder / "cells")
@@ -101,6 +104,7 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
     settings = load_settings()
     for game in games:
         settings.game(game)  # a mistyped name is told before hours of work
+        scripted_player(game)
     policies = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
     return [references(game, args.episodes, args.faults) for game in games] + [
         Cell(game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults, more)
