@@ -236,8 +236,9 @@ def _desktop_of(options: RunOptions, settings: Settings) -> Desktop:
         desktop = environment_desktop(options.socket, options.speed, sound_path(options.socket).exists())
     else:
         desktop = real_desktop(settings.app)
-        # each reader is a process, and plugging a pad in is seen by every program: only where a game needs it
-        if any(keys.PAD.intersection(game.controls.names) for game in settings.games.values()):
+        # each reader is a process, and a pad plugged in is seen by every program: only where a windowed game needs it
+        windows = [game for game in settings.games.values() if game.environment is None]
+        if any(keys.PAD.intersection(game.controls.names) for game in windows):
             desktop = with_pads(desktop)
     if options.output == "log":
         return only_logging(desktop, _would_press())

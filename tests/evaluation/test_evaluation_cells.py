@@ -1,6 +1,7 @@
 """Cells: kept as they finish, taken up again, summed up; a cell that fails is told and loses nothing."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import psutil
 import pytest
 
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation import runner
+from tray_agent.evaluation import playing, runner
 from tray_agent.evaluation.cell import OURS, REFERENCES, Cell, references
 from tray_agent.evaluation.report import summary
 from tray_agent.evaluation.store import CellStore
@@ -115,10 +116,11 @@ def test_interrupted_run_leaves_no_process_and_no_half_cell(store: CellStore, tm
     """Ctrl-C while a cell is taken: its process and all that it started end, nothing is kept of it."""
     cell = Cell("tone-test", OURS, minutes=1, train_s=60, episodes=1)
     seen: list[psutil.Process] = []
+    others = set(psutil.Process().children(recursive=True))
 
     def interrupt(_: Cell, text: str, share: float) -> None:
         if text.startswith("learning"):
-            seen.extend(psutil.Process().children(recursive=True))
+            seen.extend(set(psutil.Process().children(recursive=True)) - others)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -126,3 +128,19 @@ def test_interrupted_run_leaves_no_process_and_no_half_cell(store: CellStore, tm
     assert len(seen) >= 2  # the cell's process and the trainer
     assert not [process for process in seen if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert store.get(cell) is None
+
+
+def hang_once(folder: Path, number: int) -> dict[str, Any]:
+    """A job that hangs for good the first time it is done."""
+    mark = folder / str(number)
+    if number == 1 and not mark.exists():
+        mark.touch()
+        threading.Event().wait()
+    return {"score": number}
+
+
+def test_job_that_hangs_is_killed_and_done_again(tmp_path: Path) -> None:
+    """An emulator that waits for ever costs the time until that is noticed, and no result."""
+    jobs = [(tmp_path, number) for number in range(4)]
+    results = playing.spread(hang_once, jobs, 2, lambda *_: None, stall_s=4.0)
+    assert [one["score"] for one in results] == [0, 1, 2, 3]

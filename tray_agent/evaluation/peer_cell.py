@@ -20,6 +20,9 @@ from tray_agent.play.lockstep import LockstepGame
 from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.settings.games import GameProfile
 
+_STALL_S = 600.0
+"""Some of them take 30 ms for a decision."""
+
 
 def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path, tell: Tell) -> dict[str, Any]:  # noqa: ARG001 - as take_agent
     """Learn from what was watched, play.
@@ -40,7 +43,7 @@ def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path,
     tell(f"learning for {cell.train_s:g} s", 0.0)
     report = peer.learn(data, cell.train_s, cell.threads, cell.seed)
     jobs = [(cell.game, spec, peer, FIRST_SEED + 1000 * cell.seed + i) for i in range(cell.episodes)]
-    played = spread(_episode, jobs, cell.threads, tell)
+    played = spread(_episode, jobs, cell.threads, tell, _STALL_S)
     return {
         "scores": [one["score"] for one in played],
         "watched_scores": recorded.scores,

@@ -1,14 +1,17 @@
 """Fresh episodes in lockstep, spread over processes (no torch here: peers import it themselves)."""
 
+import contextlib
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tray_agent.core.policy import PolicySpec
 from tray_agent.daemon.learning import decoding_of
-from tray_agent.errors import NotArmed
+from tray_agent.errors import NotArmed, TrayAgentError
 from tray_agent.evaluation.cell import SEED_STRIDE, Cell
 from tray_agent.evaluation.recording import Tell
 from tray_agent.play.lockstep import LockstepGame
@@ -18,6 +21,9 @@ from tray_agent.settings.games import GameProfile
 
 FIRST_SEED = 500 * SEED_STRIDE
 """Of the episodes everybody is scored on; far from what was watched."""
+STALL_S = 90.0
+"""No episode of ours takes nearly so long."""
+_TRIES = 4
 
 
 def play_bundle(
@@ -34,20 +40,63 @@ def play_bundle(
 
 
 def spread(
-    work: Callable[..., dict[str, Any]], jobs: list[tuple[Any, ...]], processes: int, tell: Tell
+    work: Callable[..., dict[str, Any]],
+    jobs: list[tuple[Any, ...]],
+    processes: int,
+    tell: Tell,
+    stall_s: float = STALL_S,
 ) -> list[dict[str, Any]]:
-    """Results of `work(*job)` in order, from so many processes."""
+    """Results of `work(*job)` in order, from so many processes.
+
+    An emulator can hang for good (Doom's engine does, about once in two hundred starts): when no job ends for
+    `stall_s` all are killed and those missing begin anew.
+
+    Raises:
+        TrayAgentError: they hung again and again.
+    """
     results: dict[int, dict[str, Any]] = {}
+    for _ in range(_TRIES):
+        _spread_some(work, jobs, results, processes, tell, stall_s)
+        if len(results) == len(jobs):
+            return [results[i] for i in range(len(jobs))]
+    raise TrayAgentError(
+        f"the game hung {_TRIES} times: {len(jobs) - len(results)} of {len(jobs)} episodes are missing"
+    )
+
+
+def _spread_some(
+    work: Callable[..., dict[str, Any]],
+    jobs: list[tuple[Any, ...]],
+    results: dict[int, dict[str, Any]],
+    processes: int,
+    tell: Tell,
+    stall_s: float,
+) -> None:
+    """Fill in missing results until all are there, or nothing moves any more."""
+    others = set(active_children())
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(work, *job): i for i, job in enumerate(jobs)}
+        waiting = {pool.submit(work, *job): i for i, job in enumerate(jobs) if i not in results}
         try:
-            for done in as_completed(futures):
-                results[futures[done]] = done.result()
+            while waiting:
+                done, _ = wait(waiting, stall_s, FIRST_COMPLETED)
+                if not done:
+                    return
+                for future in done:
+                    results[waiting.pop(future)] = future.result()
                 tell(f"playing, {len(results)} of {len(jobs)} episodes", len(results) / len(jobs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [results[i] for i in range(len(jobs))]
+        finally:
+            if waiting:  # stalled, failed or interrupted: nobody waits for what hangs
+                pool.shutdown(wait=False, cancel_futures=True)
+                for worker in set(active_children()) - others:
+                    _kill(worker.pid)
+
+
+def _kill(pid: int | None) -> None:
+    """A process and the emulator it started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (*process.children(recursive=True), process):
+            one.kill()
 
 
 def _episode(

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import tempfile
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from tray_agent.core.controls import Controls
 from tray_agent.core.events import Command
@@ -29,6 +31,7 @@ STRAFE_KEYS = {"MOVE_LEFT": "KeyA", "MOVE_RIGHT": "KeyD"}
 """Keys for strafing in scenarios that turn with the arrows."""
 
 WIDTH, HEIGHT = 160, 120
+_START_S = 60.0
 _LITTER = Path("_vizdoom")
 """An empty folder that the engine makes in the working folder and never uses."""
 _FRAMES_PER_S = 35.0
@@ -82,6 +85,17 @@ class DoomGame:
         except ImportError as error:
             raise PlatformUnavailable(f"vizdoom can't be loaded: {error}", "Run: pip install vizdoom") from error
         self._died = vizdoom.ViZDoomUnexpectedExitException
+        # one engine at a time: two that start together in one folder may wait for ever (seen with two processes)
+        try:
+            with FileLock(_start_lock(), timeout=_START_S):
+                self._start_engine(vizdoom)
+        except Timeout as error:
+            raise PlatformUnavailable(
+                f"Doom ({self._scenario.name}) does not start: another one has been starting for {_START_S:.0f} s",
+                "End the programs called vizdoom, then try again",
+            ) from error
+
+    def _start_engine(self, vizdoom: Any) -> None:
         littered = _LITTER.exists()
         try:
             self._engine = self._running(vizdoom)
@@ -203,3 +217,8 @@ SCENARIOS = {
         ),
     )
 }
+
+
+def _start_lock() -> Path:
+    user = os.environ.get("USER") or os.environ.get("USERNAME") or "user"
+    return Path(tempfile.gettempdir()) / f"tray-agent-doom-{user}.lock"
