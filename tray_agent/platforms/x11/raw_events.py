@@ -176,7 +176,8 @@ class Translator:
         """The server's time stamp on our clock: local servers count CLOCK_MONOTONIC milliseconds, modulo 2**32."""
         now = self._clock.now_ns()
         age_ms = (now // 1_000_000 - server_ms) % 2**32
-        return now - age_ms * 1_000_000 if age_ms < _SERVER_TIME_TRUSTED_MS else now
+        # whole milliseconds: with the clock's own fraction two events of one millisecond could change places
+        return (now // 1_000_000 - age_ms) * 1_000_000 if age_ms < _SERVER_TIME_TRUSTED_MS else now
 
 
 def is_focus_news(event: object, root_id: int, active_atom: int) -> bool:
