@@ -44,7 +44,7 @@ def take_agent(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path
     curve.append({"seconds": final.seconds, "scores": played["scores"]})
     status = status_of(learned)
     readiness = load_bundle(final.folder).manifest.readiness
-    samples = status["updates"] * BATCH
+    samples = (status["updates"] - learned.earlier_updates) * BATCH
     return {
         **played, "watched_scores": recorded.scores, "play": recorded.play,
         **more, "curve": curve, "learned": status, "readiness": readiness,

@@ -42,11 +42,13 @@ class Learned:
         snapshots: bundles in order; the last is the result.
         status: what the trainer said last.
         seconds: from the trainer being ready to its last bundle.
+        earlier_updates: those of a learning that this one went on from.
     """
 
     snapshots: list[Snapshot] = field(default_factory=list)
     status: LearnStatus = field(default_factory=LearnStatus)
     seconds: float = 0.0
+    earlier_updates: int = 0
 
 
 class TimedLearning:
@@ -82,6 +84,7 @@ class TimedLearning:
         try:
             self._wait_until_ready(worker)
             self._began = time.monotonic()
+            self._learned.earlier_updates = worker.status.updates
             while (passed := time.monotonic() - self._began) < seconds:
                 time.sleep(_POLL_S)
                 status = worker.status

@@ -24,7 +24,7 @@ _STALL_S = 600.0
 """Some of them take 30 ms for a decision."""
 
 
-def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path, tell: Tell) -> dict[str, Any]:  # noqa: ARG001 - as take_agent
+def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path, tell: Tell) -> dict[str, Any]:  # noqa: ARG001 - called as take_agent is
     """Learn from what was watched, play.
 
     Raises:
@@ -32,10 +32,7 @@ def take_peer(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path,
     """
     if cell.policy not in PEERS:
         raise TrayAgentError(f"there is no policy {cell.policy!r}; there are: ours, {', '.join(PEERS)}")
-    try:
-        peer = PEERS[cell.policy]()
-    except ImportError as error:
-        raise TrayAgentError(f"{cell.policy} needs a package: {error}. Install the extra `peers`") from error
+    peer = PEERS[cell.policy]()
     width, height = peer.frame_size
     spec = replace(profile.spec(), frame_width=width, frame_height=height)
     recorded = record(cell, profile, spec, recordings, tell)
