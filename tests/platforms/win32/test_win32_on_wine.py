@@ -56,18 +56,25 @@ def _xvfb():
         process.wait(10)
 
 
+ATTEMPTS = 3
+"""Fresh prefixes to try: one whose first start could not reach the X server never opens a window again."""
+
+
 @pytest.fixture(scope="module")
 def wine(tmp_path_factory):
-    """(program, environment, display) of a fresh Wine prefix on its own X server."""
+    """(program, environment, display) of a fresh Wine prefix on its own X server, where a window does open."""
     folder = tmp_path_factory.mktemp("wine")
     program = wine_bridge.compile_bridge(folder)
-    with _xvfb() as display:
-        environment = wine_bridge.wine_environment(folder / "prefix", display)
-        try:
-            yield program, environment, display
-        finally:
-            if wine_bridge.WINESERVER:
-                subprocess.run([wine_bridge.WINESERVER, "-k"], env=environment, check=False, timeout=20)
+    with contextlib.ExitStack() as stack:
+        for attempt in range(ATTEMPTS):
+            display = stack.enter_context(_xvfb())
+            environment = wine_bridge.wine_environment(folder / f"prefix{attempt}", display)
+            stack.callback(wine_bridge.stop_wine, environment)
+            if wine_bridge.opens_windows(program, environment):
+                yield program, environment, display
+                return
+            stack.close()
+    pytest.skip(f"Wine opens no window on this machine, in {ATTEMPTS} fresh prefixes")
 
 
 @pytest.fixture

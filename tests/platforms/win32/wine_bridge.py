@@ -13,6 +13,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tray_agent.platforms.win32.api import text
+
 MINGW = shutil.which("x86_64-w64-mingw32-gcc")
 WINE = next((p for p in ("/usr/lib/wine/wine64", "/usr/lib/wine64/wine64") if Path(p).exists()), shutil.which("wine64"))
 WINESERVER = next((p for p in ("/usr/lib/wine/wineserver64", "/usr/lib/wine/wineserver") if Path(p).exists()), None)
@@ -35,6 +37,25 @@ def wine_environment(prefix: Path, display: str) -> dict[str, str]:
         "HOME": str(prefix.parent), "WINEPREFIX": str(prefix), "WINEDEBUG": "-all", "DISPLAY": display,
         "WINEDLLOVERRIDES": "mscoree,mshtml,winemenubuilder.exe=",
     }  # fmt: skip
+
+
+def opens_windows(program: Path, environment: dict[str, str]) -> bool:
+    """Whether a program in this prefix, made if need be, gets a window."""
+    caller = WineCaller(program, environment)
+    caller.start()
+    try:
+        return caller.call("bridge.OpenFront", text("probe")) != 0
+    except OSError:
+        return False
+    finally:
+        caller.close()
+
+
+def stop_wine(environment: dict[str, str]) -> None:
+    """End every Wine process of this prefix, and wait for it."""
+    if WINESERVER:
+        for order in ("-k", "-w"):
+            subprocess.run([WINESERVER, order], env=environment, check=False, timeout=20)
 
 
 class WineCaller:
