@@ -66,6 +66,15 @@ def test_max_hold_lets_go_for_one_tick() -> None:
     assert pressed(20.0, 8, max_hold_ticks=3).tolist() == [1, 1, 1, 0, 1, 1, 1, 0]
 
 
+def test_limits_hold_for_actions_given_from_outside() -> None:
+    """What is pressed to get unstuck keeps to the game's limits as well; what is not a button stays as it is."""
+    sampler = Sampler(MIXED, BINS, AXIS_BINS, Decoding(1.0, {"KeyA": ControlDecoding(max_hold_ticks=3)}), seed=1)
+    given = floats(1, 0, 1, -10, 2, 0.5, 1)
+    got = np.stack([sampler.limit(given) for _ in range(8)])
+    assert got[:, 0].tolist() == [1, 1, 1, 0, 1, 1, 1, 0]
+    assert (got[:, 1:] == given[1:]).all()
+
+
 def test_threshold_is_about_the_policys_own_probability() -> None:
     """With a threshold nothing is by chance, and the temperature does not move it."""
     for temperature in (0.1, 1.0, 2.0):

@@ -115,10 +115,19 @@ class Sampler:
             action[b + r + i] = min(1.0, max(self._lowest[i], float(weights @ self._axis_bins)))
         return action
 
+    def limit(self, action: FloatVector) -> FloatVector:
+        """That action, within the limits of each control."""
+        limited = action.copy()
+        b = len(self._controls.buttons)
+        limited[:b] = self._within_limits(action[:b] >= 0.5)
+        return limited
+
     def _draw_buttons(self, logits: FloatArray) -> npt.NDArray[np.bool_]:
         chance = sigmoid((logits / self._temperature[: len(logits)]).clip(-30.0, 30.0).astype(np.float32))
         by_chance = self._random.random(len(logits)) < chance
-        wanted = np.where(self._threshold >= 0.0, sigmoid(logits) >= self._threshold, by_chance)
+        return self._within_limits(np.where(self._threshold >= 0.0, sigmoid(logits) >= self._threshold, by_chance))
+
+    def _within_limits(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         held = self._held_for > 0
         wanted &= held | (self._since_press >= self._min_gap)
         wanted |= held & (self._held_for < self._min_hold)

@@ -112,9 +112,8 @@ class OnnxPolicy:
         held, relative, axes = self.outputs(audio)
         if not (np.isfinite(held).all() and np.isfinite(relative).all() and np.isfinite(axes).all()):
             raise ValueError("the policy's output is not finite")
-        action = self._sampler.draw(held, relative, axes)  # always, so that it knows how long keys are held
         unstuck = self._unsticker.action()
-        return action if unstuck is None else unstuck
+        return self._sampler.draw(held, relative, axes) if unstuck is None else self._sampler.limit(unstuck)
 
     def stack(self) -> Pixels:
         """The frames it decides on, oldest first, shape (frames, H, W, 3); too few seen: the first one is repeated."""
