@@ -9,11 +9,11 @@ import pytest
 from x11_desktop import need, open_window
 
 from tray_agent.bench import watch
-from tray_agent.bench.displays import find_program
 from tray_agent.bench.figures import quantile, slope
 from tray_agent.bench.frame_counter import FrameCounter
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.x11 import connection
+from tray_agent.stage.displays import find_program
 
 
 @pytest.mark.x11

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from tray_agent.bench.displays import START_S, Displays, wait_until
 from tray_agent.bench.tick_trace import TickTrace, TracedClock, TracedHands, TracedScreen
 from tray_agent.capture.input_pump import InputPump
 from tray_agent.capture.observer import Observer
@@ -31,6 +30,7 @@ from tray_agent.play.player import Player
 from tray_agent.policy.bundle import load_bundle
 from tray_agent.policy.decode import Decoding
 from tray_agent.policy.onnx_policy import OnnxPolicy
+from tray_agent.stage.displays import START_S, Displays, wait_until
 
 KEY = "Space"
 _HOTKEYS = {"kill": ("ControlLeft", "AltLeft", "KeyK"), "play": ("ControlLeft", "AltLeft", "KeyP")}

@@ -49,9 +49,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         PlatformUnavailable: a program is missing here.
         WorkerFailed: a part did not start, or playing ended.
     """
-    from tray_agent.bench.displays import terminated_like_interrupted
     from tray_agent.bench.figures import machine, progress
     from tray_agent.bench.lamp_scene import LampScene
+    from tray_agent.stage.displays import terminated_like_interrupted
 
     facts = machine()
     metrics: dict[str, float | int] = {}

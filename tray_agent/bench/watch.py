@@ -56,9 +56,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         PlatformUnavailable: a program is missing here.
         WorkerFailed: the game or the daemon did not start, ended, or watched nothing.
     """
-    from tray_agent.bench.displays import terminated_like_interrupted
     from tray_agent.bench.figures import machine, progress
     from tray_agent.bench.watch_scene import DoomScene
+    from tray_agent.stage.displays import terminated_like_interrupted
 
     facts, tally = machine(), _Tally()
     with terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="ta-watch-") as folder, ExitStack() as stack:

@@ -4,28 +4,18 @@ The game runs in a Xephyr, so that what is pressed on the display around it come
 Owns all processes it starts; the caller's thread.
 """
 
-import contextlib
 import random
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
-from Xlib import X
-from Xlib.display import Display
-from Xlib.ext import xtest
-
-from tray_agent.bench.displays import Displays, find_program, wait_until
 from tray_agent.bench.frame_counter import FrameCounter
-from tray_agent.core.events import WindowInfo
-from tray_agent.core.keys import EVDEV
-from tray_agent.daemon.control import SOCKET_NAME, request
-from tray_agent.errors import DaemonUnreachable, PlatformUnavailable, WorkerFailed
-from tray_agent.platforms.x11 import connection
-from tray_agent.platforms.x11.window import X11WindowProbe
+from tray_agent.errors import PlatformUnavailable, WorkerFailed
+from tray_agent.stage.daemon import Check, StagedDaemon
+from tray_agent.stage.desk import NestedDesk
+from tray_agent.stage.displays import Displays, find_program
+from tray_agent.stage.keyboard import OuterKeyboard
 
 KEYS = ("ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "ControlLeft", "Space")
 _SCREEN = (800, 600)
@@ -40,14 +30,12 @@ games:
     rate_hz: {rate_hz:g}
     audio: {audio}
 """
-_X_OFFSET = 8  # X keycode of an evdev code
 _START_S = 40.0
 _LEARN_S = 120.0
-_QUIT_S = 40.0
 
 
 class DoomScene:
-    """Owns the displays, the game and its player."""
+    """Owns the desktop, the game and its player."""
 
     def __init__(self, folder: Path) -> None:
         """Store.
@@ -56,10 +44,19 @@ class DoomScene:
             folder: home of the game, and the programs' log.
         """
         self.folder = folder
-        self.displays = Displays(folder / "programs.log")
-        self.display = ""
+        self._desk = NestedDesk(folder / "programs.log", _SCREEN)
         self._counter: FrameCounter | None = None
         self._hands: RandomHands | None = None
+
+    @property
+    def displays(self) -> Displays:
+        """Starts what else is to run here."""
+        return self._desk.displays
+
+    @property
+    def display(self) -> str:
+        """Name of the game's display."""
+        return self._desk.display
 
     def start(self) -> None:
         """Start all of it and wait until the game is in front.
@@ -71,15 +68,13 @@ class DoomScene:
         find_program(_DOOM[0])
         if not _IWAD.exists():
             raise PlatformUnavailable(f"{_IWAD} is missing", "Install it (Debian: apt install freedoom)")
-        outer = self.displays.xvfb(*_SCREEN)
-        self.display = self.displays.xephyr(outer, *_SCREEN)
-        self.displays.window_manager(self.display)
+        self._desk.start()
         home = {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder), "SDL_AUDIODRIVER": "dummy"}
         self._game = self.displays.run(_DOOM, self.display, home)
-        self._counter = FrameCounter(self.display, self._await_window().handle)
+        window = self._desk.await_window(lambda found: found.process == _DOOM[0], timeout_s=_START_S)
+        self._counter = FrameCounter(self.display, window.handle)
         self._counter.start()
-        self._hands = RandomHands(outer)
-        self._hands.start()
+        self._hands = RandomHands(self._desk.keyboard)
 
     def play(self, seconds: float) -> int:
         """The player plays for so long; how many pictures the game showed.
@@ -100,48 +95,23 @@ class DoomScene:
 
     def close(self) -> None:
         """End everything; idempotent."""
-        for part in (self._hands, self._counter):
-            if part is not None:
-                part.close()
-        self.displays.close()
-
-    def _await_window(self) -> WindowInfo:
-        seen: list[WindowInfo] = []
-        probe = X11WindowProbe(self.display)
-        probe.start()
-
-        def is_there() -> bool:
-            found = probe.active()
-            seen[:] = [found] if found is not None and found.process == _DOOM[0] else []
-            return bool(seen)
-
-        try:
-            wait_until(is_there, _START_S, "the game's window")
-        finally:
-            probe.close()
-        return seen[0]
+        if self._counter is not None:
+            self._counter.close()
+        self._desk.close()
 
 
 class RandomHands:
     """A player: holds one or two keys at a time, each for a while, as a person does who wanders about."""
 
-    def __init__(self, outer: str) -> None:
+    def __init__(self, keyboard: OuterKeyboard) -> None:
         """Store.
 
         Args:
-            outer: the display whose XTest device is the game's keyboard.
+            keyboard: started by the caller.
         """
-        self._name = outer
+        self._keyboard = keyboard
         self._random = random.Random(1)  # noqa: S311 - the same walk each time
-        self._display: Display | None = None
-        self._down: list[str] = []
         self._next = 0.0
-
-    def start(self) -> None:
-        """Connect, and put the pointer where the game is. Raises PlatformUnavailable."""
-        self._display = connection.open_display(self._name)
-        xtest.fake_input(self._display, X.MotionNotify, x=_SCREEN[0] // 2, y=_SCREEN[1] // 2)
-        self._display.sync()
 
     def until_next_s(self) -> float:
         """Time until `step()` has something to do."""
@@ -151,22 +121,9 @@ class RandomHands:
         """Change what is held, if it is time."""
         if self.until_next_s() > 0:
             return
-        self._press(self._down, down=False)
-        self._down = self._random.sample(KEYS, self._random.choice((1, 1, 2)))
-        self._press(self._down, down=True)
+        self._keyboard.hold(())
+        self._keyboard.hold(self._random.sample(KEYS, self._random.choice((1, 1, 2))))
         self._next = time.monotonic() + self._random.uniform(0.1, 0.9)
-
-    def close(self) -> None:
-        """Disconnect; idempotent. What is held goes with the display."""
-        display, self._display = self._display, None
-        if display is not None:
-            display.display.socket.close()  # after Ctrl+C in a request, python-xlib's own close waits for ever
-
-    def _press(self, names: list[str], *, down: bool) -> None:
-        assert self._display is not None  # noqa: S101 - start() opened it
-        for name in names:
-            xtest.fake_input(self._display, X.KeyPress if down else X.KeyRelease, EVDEV[name] + _X_OFFSET)
-        self._display.sync()
 
 
 @dataclass(frozen=True)
@@ -198,34 +155,28 @@ class WatchingDaemon:
             audio: whether it is to listen as well.
         """
         self._scene = scene
-        self._home = home
         self._profile = _PROFILE.format(keys=", ".join(KEYS), rate_hz=rate_hz, audio=str(audio).lower())
-        self._socket = home / "run" / SOCKET_NAME
-        self._daemon: subprocess.Popen[bytes] | None = None
+        self._daemon = StagedDaemon(scene.displays, scene.display, home, "doom")
 
     def __enter__(self) -> Self:
-        (self._home / "config").mkdir(parents=True, exist_ok=True)
-        (self._home / "config" / "games.yaml").write_text(self._profile)
-        command = [sys.executable, "-m", "tray_agent", "run", "--no-tray", "--game", "doom"]
-        self._daemon = self._scene.displays.run(command, self._scene.display, {"TRAY_AGENT_HOME": str(self._home)})
-        self._process = psutil.Process(self._daemon.pid)
+        self._daemon.configure("games.yaml", self._profile)
+        self._daemon.start()
         try:
             self._play_until(lambda status: bool(status["game_in_front"] and status["ticks"]["running"]), _START_S)
-            self._ask("watch")
+            self._daemon.ask("watch")
             self.at_start = self.counts()
-            self._play_until(lambda status: status["learn"]["updates"] > 0, _LEARN_S)
+            self._play_until(lambda status: bool(status["learn"]["updates"] > 0), _LEARN_S)
         except BaseException:
-            self._quit()
+            self._daemon.quit()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._quit()
+        self._daemon.quit()
 
     def status(self) -> dict[str, Any]:
         """The daemon's status. Raises DaemonUnreachable."""
-        found: dict[str, Any] = self._ask("status")["status"]
-        return found
+        return self._daemon.status()
 
     def counts(self) -> TickCounts:
         """What its tick loop counted so far. Raises DaemonUnreachable."""
@@ -234,42 +185,13 @@ class WatchingDaemon:
 
     def rss_mb(self) -> float:
         """Resident memory of the daemon's own process, MB (2^20 bytes)."""
-        return float(self._process.memory_info().rss) / 2**20
+        return float(self._daemon.process.memory_info().rss) / 2**20
 
     def cpu_s(self) -> float:
         """Processor time of the daemon's own process so far."""
-        times = self._process.cpu_times()
+        times = self._daemon.process.cpu_times()
         return float(times.user + times.system)
 
-    def _ask(self, op: str) -> dict[str, Any]:
-        answer = request(self._socket, {"op": op})
-        if not answer["ok"]:
-            raise WorkerFailed(f"the daemon refused {op!r}: {answer['error']}")
-        return answer
-
-    def _play_until(self, is_so: Any, timeout_s: float) -> None:
+    def _play_until(self, is_so: Check, timeout_s: float) -> None:
         """Let the player play until the daemon's status fits."""
-        deadline = time.monotonic() + timeout_s
-        status: dict[str, Any] = {}
-        while time.monotonic() < deadline:
-            self._scene.play(0.2)
-            with contextlib.suppress(DaemonUnreachable):
-                status = self.status()
-                if is_so(status):
-                    return
-            if self._daemon is not None and self._daemon.poll() is not None:
-                break
-        raise WorkerFailed(f"the daemon did not get so far: {status}\n{self._scene.displays.last_words()}")
-
-    def _quit(self) -> None:
-        """End the daemon and see to it that its children have ended as well."""
-        if self._daemon is None:
-            return
-        with contextlib.suppress(psutil.Error):
-            family = self._process.children(recursive=True)
-            with contextlib.suppress(DaemonUnreachable):
-                request(self._socket, {"op": "quit"})
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._daemon.wait(_QUIT_S)
-            for late in psutil.wait_procs(family, _QUIT_S)[1]:
-                late.kill()
+        self._daemon.wait(is_so, timeout_s, lambda: self._scene.play(0.2))

@@ -1,4 +1,4 @@
-"""X servers, a window manager and programs for the benchmarks, each ended by its own process (one thread's).
+"""X servers, a window manager and programs of our own, each ended by its own process (one thread's).
 
 Every server picks its own display number, so that nothing of the user's is touched and runs never clash.
 """
