@@ -1,3 +1,8 @@
-"""Fixtures shared by all tests live in plugins of their own; this file only names them."""
+"""Fixtures shared by all tests live in plugins of their own; this file names them, and keeps tests free of the clock."""
+
+from hypothesis import settings
 
 pytest_plugins = ["pulse_server", "small_disk", "x11_desktop"]
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes on a busy machine tells nothing
+settings.load_profile("untimed")
