@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests live in plugins of their own; this file names them, and keeps tests free of the clock."""
+"""Fixtures shared by all tests live in plugins of their own, named here. Tests do not depend on the clock."""
 
 from hypothesis import settings
 
