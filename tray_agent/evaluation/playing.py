@@ -1,15 +1,20 @@
 """Fresh episodes in lockstep, spread over processes (no torch here: peers import it themselves)."""
 
 import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
+from tray_agent.core.controls import FloatVector
+from tray_agent.core.media import Pixels
 from tray_agent.core.policy import PolicySpec
+from tray_agent.core.sample import AudioFeatures
 from tray_agent.daemon.learning import decoding_of
 from tray_agent.errors import NotArmed, TrayAgentError
 from tray_agent.evaluation.cell import SEED_STRIDE, Cell
@@ -29,11 +34,16 @@ _TRIES = 4
 def play_bundle(
     cell: Cell, profile: GameProfile, spec: PolicySpec, bundle: Path, episodes: int, tell: Tell
 ) -> dict[str, Any]:
-    """Scores of so many episodes by a bundle, and in which share of ticks it had to get unstuck."""
+    """Scores of so many episodes by a bundle, in which share of ticks it had to get unstuck, and how long it thought.
+
+    As many games run beside each other as the cell has threads, each with a policy of one thread.
+    """
     jobs = [(cell.game, profile, spec, bundle, FIRST_SEED + 1000 * cell.seed + i, cell.seed) for i in range(episodes)]
     played = spread(_episode, jobs, cell.threads, tell)
+    times = np.concatenate([one["act_ms"] for one in played])
     return {
         "scores": [one["score"] for one in played],
+        "inference_ms": {name: round(float(np.percentile(times, p)), 3) for name, p in (("p50", 50), ("p99", 99))},
         "stopped": sorted({one["stopped"] for one in played} - {""}),
         "unstuck_share": round(sum(o["unstuck"] for o in played) / max(1, sum(o["ticks"] for o in played)), 4),
     }
@@ -99,6 +109,20 @@ def _kill(pid: int | None) -> None:
             one.kill()
 
 
+class _TimedPolicy(OnnxPolicy):
+    """Keeps how long each decision took, milliseconds."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.act_ms: list[float] = []
+
+    def act(self, pixels: Pixels, audio: AudioFeatures) -> FloatVector:
+        start = time.perf_counter()
+        action = super().act(pixels, audio)
+        self.act_ms.append(1e3 * (time.perf_counter() - start))
+        return action
+
+
 def _episode(
     name: str, profile: GameProfile, spec: PolicySpec, bundle: Path, seed: int, policy_seed: int
 ) -> dict[str, Any]:
@@ -106,7 +130,7 @@ def _episode(
     game.start()
     score, stopped = 0.0, ""
     try:
-        policy = OnnxPolicy(load_bundle(bundle, spec), decoding_of(profile), seed=policy_seed * SEED_STRIDE + seed)
+        policy = _TimedPolicy(load_bundle(bundle, spec), decoding_of(profile), seed=policy_seed * SEED_STRIDE + seed)
         play = game.play(policy)
         try:
             while True:
@@ -116,6 +140,10 @@ def _episode(
                     break
         except NotArmed as error:  # the product would hand back here; what it had reached counts
             stopped = str(error)
-        return {"score": score, "stopped": stopped, "unstuck": play.status.unstuck, "ticks": play.status.decisions}
+        status = play.status
+        return {
+            "score": score, "stopped": stopped, "unstuck": status.unstuck, "ticks": status.decisions,
+            "act_ms": np.asarray(policy.act_ms, np.float32),
+        }  # fmt: skip
     finally:
         game.close()

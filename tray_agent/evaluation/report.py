@@ -108,6 +108,7 @@ def _policy(runs: list[Kept], normaliser: Normaliser) -> dict[str, Any]:
         "half_at_s": _half_at(runs, normaliser),
         "first_bundle_s": [k.result["learned"]["first_bundle_s"] for k in runs if "learned" in k.result],
         "samples_per_s": [k.result.get("samples_per_s") for k in runs],
+        "inference_ms": [k.result["inference_ms"] for k in runs if "inference_ms" in k.result],
         "offline": [k.result["offline"] for k in runs if k.result.get("offline")],
         "commits": sorted({k.commit for k in runs}),
     }
