@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = load(paths.shipped_folder() / "games.yaml", GamesFile).profiles()
 REAL_GAMES = {
     "doom", "lbreakout2", "chromium-bsu", "extremetuxracer", "neverball", "supertux2", "gnome-nibbles", "2048-qt",
+    "x11-snake",
 }  # fmt: skip
 
 

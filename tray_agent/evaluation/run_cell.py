@@ -13,6 +13,7 @@ from typing import Any
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.agent import take_agent
 from tray_agent.evaluation.cell import OURS, REFERENCES, Cell
+from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.peer_cell import take_peer
 from tray_agent.evaluation.references import take_references
 from tray_agent.settings.snapshot import load_settings
@@ -48,9 +49,13 @@ def take(cell: Cell, recordings: Path) -> dict[str, Any]:
     """
     profile = load_settings().game(cell.game)
     tell = Printer()
-    if cell.policy == REFERENCES:
+    if cell.policy == REFERENCES and cell.game not in LIVE_GAMES:
         return take_references(cell, tell)
     with tempfile.TemporaryDirectory(prefix="tray-agent-cell-") as scratch:
+        if cell.game in LIVE_GAMES:
+            from tray_agent.evaluation.live.cell import take_live  # X11: only where it is wanted
+
+            return take_live(cell, profile, Path(scratch), tell)
         one = take_agent if cell.policy == OURS else take_peer
         return one(cell, profile, recordings, Path(scratch), tell)
 

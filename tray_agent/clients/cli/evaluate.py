@@ -12,6 +12,7 @@ from rich.console import Console
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.evaluation.cell import OURS, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
+from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.report import show, summary
 from tray_agent.evaluation.runner import run_missing
 from tray_agent.evaluation.store import CellStore
@@ -23,11 +24,15 @@ from tray_agent.settings.snapshot import load_settings
 _TEXT = """A scripted player plays each game for some minutes of game time (nothing waits for real time); the product
 watches, learns for some seconds, and plays fresh episodes. Scores are normalised: 0 is the better of random play and
 the best single held key, 1 is the player. A whole table takes hours: every cell (game, seed, policy) is kept as it
-finishes, so that Ctrl-C loses one cell at most and --resume goes on."""
+finishes, so that Ctrl-C loses one cell at most and --resume goes on.
+
+x11-snake is another matter: a real window on an X server of its own, in real time, before the real daemon. Its minutes
+are real ones, and neither peers nor corrections are run on it."""
 _EPILOG = """examples:
   tray-agent evaluate doom-basic --minutes 3 --train-seconds 30 --episodes 5
   tray-agent evaluate --suite ten --peers --seeds 3 --resume --json
-  tray-agent evaluate breakout --policy ours --policy imitation"""
+  tray-agent evaluate breakout --policy ours --policy imitation
+  tray-agent evaluate x11-snake --minutes 10 --episodes 20"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "evaluate", help="measure how well it plays what it watched", description=_TEXT, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("games", nargs="*", metavar="GAME", help="packaged games with a scripted player")
+    parser.add_argument("games", nargs="*", metavar="GAME", help="packaged games with a scripted player, or x11-snake")
     parser.add_argument("--suite", choices=sorted(SUITES), help="a named list of games instead")
     parser.add_argument("--minutes", type=_positive(float), default=10.0, metavar="M", help="game time watched (10)")
     parser.add_argument("--train-seconds", type=_positive(float), default=120.0, metavar="S", help="of learning (120)")
@@ -104,14 +109,17 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
     settings = load_settings()
     for game in games:
         settings.game(game)  # a mistyped name is told before hours of work
-        scripted_player(game)
-    policies = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
+        if game not in LIVE_GAMES:
+            scripted_player(game)
+    wanted = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
+    policies = {game: [one for one in wanted if one == OURS or game not in LIVE_GAMES] for game in games}
+    corrected = [game for game in games if args.corrections and game not in LIVE_GAMES]
     return [references(game, args.episodes, args.faults) for game in games] + [
         Cell(game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults, more)
         for seed in range(args.seeds)
         for game in games
-        for policy in policies
-        for more in (("", CORRECTIONS, WATCHING) if args.corrections and policy == OURS else ("",))
+        for policy in policies[game]
+        for more in (("", CORRECTIONS, WATCHING) if game in corrected and policy == OURS else ("",))
     ]
 
 
