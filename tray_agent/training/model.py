@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
+from tray_agent.training.augment import shifted
 from tray_agent.training.planes import LUMA_WEIGHTS, PLANES
 
 ARCHITECTURE = "cnn-film-2"
@@ -119,7 +120,8 @@ class PolicyNet(nn.Module):
 
     def from_planes(self, planes: Tensor, audio: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, from what `replay.Batch.frames` holds, uint8 (batch, frames + 2, H, W)."""
-        x = self.stem(self._padded(self.preprocess(planes)).contiguous(memory_format=torch.channels_last))
+        normal = shifted(planes, self.preprocess) if self.training else self.preprocess(planes)
+        x = self.stem(self._padded(normal).contiguous(memory_format=torch.channels_last))
         scale, shift = self.film(vector)[:, :, None, None].chunk(2, dim=1)
         x = self.top(torch.relu(x * (1.0 + scale) + shift))
         hidden = self.trunk(torch.cat([x, self.sound(audio)], dim=1))
