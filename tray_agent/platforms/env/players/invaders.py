@@ -22,22 +22,21 @@ _DODGER = Dodger(_LEFT, _RIGHT, _STEP, reach=8)
 
 @dataclass(frozen=True)
 class _Aim:
-    """A column, the place to shoot it from, how dear that is, and where a shot of now would meet it."""
+    """A column, the place to shoot it from, and how dear that is."""
 
     cost: float
     place: float
-    meets: float
 
 
 class InvadersPlayer:
-    """Goes where a shot will meet the nearest low or outer column, shoots there, and steps aside from bombs.
+    """Holds the trigger as people do, goes where a shot will meet the nearest outer column, steps aside from bombs.
 
     Memory: 28 own x, 26 left edge of the formation, 16 how far it has come down, 18 to 23 its rows from the lowest, a
-    bit for each column; 81, 82 bombs' lines (246 none), 83, 84 their x; 85 line of the own shot (246 none).
+    bit for each column; 81, 82 bombs' lines (246 none), 83, 84 their x.
     """
 
     _NEAR, _ALIGNED, _PATIENCE = 3, 4, 60
-    _LOW, _INNER, _SHIELDED = 5.0, 10.0, 10.0
+    _INNER, _SHIELDED = 30.0, 10.0
 
     def __init__(self) -> None:
         self._edges: list[int] = []
@@ -51,11 +50,9 @@ class InvadersPlayer:
         aims = [aim for column in _columns(ram) if (aim := self._aim(ram, x, speed, column))]
         wish = min(aims, key=lambda aim: aim.cost).place if aims else float(x)
         off = _DODGER.safe(x, wish, _bombs(ram)) - x
-        held = set()
+        held = {"Space"}
         if abs(off) >= self._NEAR:
             held.add("ArrowRight" if off > 0 else "ArrowLeft")
-        if ram[85] > 200 and any(abs(aim.meets - x) <= self._ALIGNED for aim in aims):
-            held.add("Space")
         return Command(frozenset(held))
 
     def _speed(self, edge: int) -> float:
@@ -80,11 +77,11 @@ class InvadersPlayer:
         def after(ticks: float) -> float:
             return bounced(int(ram[26]) + speed * ticks, left, right) + 16 * column + 0.5
 
-        cost = self._LOW * low + self._INNER * (column not in (columns[0], columns[-1]))
+        cost = self._INNER * (column not in (columns[0], columns[-1]))
         for wait in range(self._PATIENCE):
             place = after(flight + wait)
             if _LEFT <= place <= _RIGHT and abs(place - x) <= _STEP * wait + self._ALIGNED:
-                return _Aim(cost + wait + self._SHIELDED * _shielded(place, ram), place, after(flight))
+                return _Aim(cost + wait + self._SHIELDED * _shielded(place, ram), place)
         return None
 
 
