@@ -1,6 +1,7 @@
 """Snake, played live: its picture is read right, its player plans well, and eats on the real game."""
 
 import importlib.util
+import json
 import random
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from x11_desktop import need
 
+from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.clients.cli.main import main
 from tray_agent.errors import PlatformUnavailable, TrayAgentError
 from tray_agent.evaluation.cell import REFERENCES, Cell
 from tray_agent.evaluation.live import scene as live_scene
@@ -156,6 +159,13 @@ def test_missing_package_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.
             take_live(cell, profile, tmp_path, lambda *_: None)
     with pytest.raises(TrayAgentError, match="without faults"):
         take_live(Cell("x11-snake", REFERENCES, faults=True), profile, tmp_path, lambda *_: None)
+
+
+def test_only_ours_is_run_on_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The suite is this game; peers and corrections leave it out."""
+    asked = ["evaluate", "--suite", "x11", "--peers", "--corrections", "--only-kept", "--json"]
+    assert main([*asked, "--folder", str(tmp_path)]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["missing"] == ["x11-snake: references", "x11-snake: ours, seed 0"]
 
 
 @pytest.mark.x11
