@@ -93,7 +93,7 @@ def _ours(cell: Cell, scene: SnakeScene, home: Path, tell: Tell) -> dict[str, An
         "learned": {
             "updates": learn["updates"], "seconds": round(seconds, 1), "ticks": learn["ticks"],
             "held_out": learn["held_out"], "loss": learn["loss"], "skipped": learn["skipped"],
-            "first_bundle_s": learn["first_bundle_s"],
+            "first_bundle_s": learn["first_bundle_s"], "crashes": learn["crashes"],
         },
         "readiness": status["bundle"]["readiness"],
         "samples_per_s": round(learn["updates"] * BATCH / max(1e-9, seconds), 1),
@@ -127,11 +127,15 @@ def _watch(cell: Cell, scene: SnakeScene, daemon: StagedDaemon, tell: Tell) -> l
 
 
 def _learn_on(cell: Cell, daemon: StagedDaemon, tell: Tell) -> dict[str, Any]:
-    """The trainer goes on, nobody plays; its status then. Raises TrayAgentError."""
+    """The trainer goes on, nobody plays; its status then. The daemon mends one that crashed: that counts as learned.
+
+    Raises:
+        TrayAgentError: it crashed for good, or made no bundle.
+    """
     began = time.monotonic()
     while (passed := time.monotonic() - began) < cell.train_s:
         learn = daemon.status()["learn"]
-        if learn["crashes"]:
+        if learn["state"] == "failed":
             raise TrayAgentError(f"the trainer failed: {learn['fault']}")
         tell(f"learning, {learn['updates']} updates", passed / cell.train_s)
         _pause()
