@@ -37,7 +37,9 @@ def summary(wanted: list[Cell], kept: dict[str, Kept]) -> dict[str, Any]:
     runs = [k for k in found if k.cell.policy != REFERENCES and k.cell.game in normalisers]
     policies = list(dict.fromkeys(k.cell.name for k in runs))
     overall = {name: _overall([k for k in runs if k.cell.name == name], normalisers) for name in policies}
-    peers = {name: o["mean"][0] for name, o in overall.items() if not name.startswith(OURS)}
+    # a peer measured on other games than ours, or on fewer, can't be compared with it
+    all_games = overall[OURS]["games"] if OURS in overall else max((o["games"] for o in overall.values()), default=0)
+    peers = {n: o["mean"][0] for n, o in overall.items() if not n.startswith(OURS) and o["games"] == all_games}
     best = max(peers, key=lambda name: peers[name], default=None)
     ours = overall[OURS]["mean"][0] if OURS in overall else None
     return {
@@ -134,8 +136,8 @@ def show(console: Console, result: dict[str, Any], caption: str) -> None:
     )
     for game, one in result["games"].items():
         cells = [_cell_text(one["policies"].get(name)) for name in policies]
-        held = f"{one['constant']:.0f} ({one['constant_keys']})"
-        table.add_row(game, f"{one['random']:.0f}", held, f"{one['player']:.0f}", *cells)
+        held = f"{_score(one['constant'])} ({one['constant_keys']})"
+        table.add_row(game, _score(one["random"]), held, _score(one["player"]), *cells)
     for name in ("mean", "median", "iqm"):
         texts = [_interval(result["policies"][p][name]) for p in policies]
         table.add_row(f"[bold]{name}[/bold]", "", "", "", *texts)
@@ -149,7 +151,11 @@ def show(console: Console, result: dict[str, Any], caption: str) -> None:
 
 
 def _cell_text(one: dict[str, Any] | None) -> str:
-    return "-" if one is None else f"{one['score']:.0f} = {_interval(one['normalised'])}"
+    return "-" if one is None else f"{_score(one['score'])} = {_interval(one['normalised'])}"
+
+
+def _score(score: float) -> str:
+    return f"{score:.0f}" if abs(score) >= 100 else f"{score:.1f}"
 
 
 def _interval(estimate: Iterable[float]) -> str:
