@@ -1,6 +1,7 @@
 """Settings of the program itself: `config/tray_agent.yaml` as frozen models (no I/O)."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -79,6 +80,16 @@ class Limits(Model):
     )
 
 
+_ENCODER = re.compile(r"scratch|bundled|timm:[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?(@.+)?")
+
+
+def _encoder(name: str) -> str:
+    if not _ENCODER.fullmatch(name):
+        known = "Take scratch, bundled, timm:NAME, or timm:NAME@FILE with the full path of its weights."
+        raise mistake(f"there is no encoder {name!r}", known)
+    return name
+
+
 class Trainer(Model):
     """The process that learns while you play."""
 
@@ -92,6 +103,15 @@ class Trainer(Model):
     )
     max_seconds_between_bundles: float = Field(
         default=30.0, ge=5, le=600, description="A newer policy is ready at least so often.", examples=["30"]
+    )
+    encoder: Annotated[str, AfterValidator(_encoder)] = Field(
+        default="scratch",
+        max_length=500,
+        description=(
+            "What looks at the picture: scratch (learned from nothing), bundled (begins with weights that come with "
+            "the program), timm:NAME or timm:NAME@FILE (a large pretrained network that stays as it is; slow)."
+        ),
+        examples=["bundled"],
     )
 
     @property

@@ -4,7 +4,7 @@ Main thread: learns, exports, reports JSON lines on stdout. One reader thread: t
 long step never blocks the daemon. The process ends when stdin closes (the daemon is gone) or at "quit".
 
 Messages in: config, samples, mark, pause, resume, bundle (make one now), quit.
-Events out: ready, loaded, ack, progress, bundle, held_back, skipped, fault.
+Events out: working, ready, loaded, ack, progress, bundle, held_back, skipped, fault.
 """
 
 import contextlib
@@ -28,17 +28,19 @@ from tray_agent.errors import BundleError, SessionError
 from tray_agent.policy.bundle import Manifest, write_bundle
 from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.sessions.reader import SessionReader
+from tray_agent.training.encoders.feature_replay import FeatureReplay
+from tray_agent.training.encoders.source import make_or_fall_back
 from tray_agent.training.export import Exporter
 from tray_agent.training.job import BATCH, TrainerJob
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
 from tray_agent.training.pipe import read_message, unpack_samples
 from tray_agent.training.readiness import Readiness, judge
-from tray_agent.training.replay import Replay
 
 _FIRST_BUNDLE_UPDATES = 100
 _PROGRESS_EVERY_S = 0.5
 _LOAD_CHUNK = 256
+_TELL_EVERY_S = 10.0
 _Message = tuple[dict[str, Any], bytes]
 _REST_AFTER_PASSES = 60  # epochs without new data after which more learning is only memorising
 
@@ -49,8 +51,13 @@ class Trainer:
     def __init__(self, config: TrainerJob, inbox: "queue.SimpleQueue[_Message | None]") -> None:
         self._config = config
         self._inbox = inbox
-        self._replay = Replay(config.spec, config.replay_bytes, config.seed)
-        self._learner = Learner(config.spec, config.vector, self._replay, config.seed, lanes=config.threads)
+        with _working(), contextlib.redirect_stdout(sys.stderr):  # weights may have to be fetched
+            self._source = make_or_fall_back(config.encoder, config.spec)
+        folder = config.checkpoints / config.game
+        self._replay = self._source.replay(config.spec, config.replay_bytes, config.seed, folder)
+        self._learner = Learner(
+            config.spec, config.vector, self._replay, config.seed, lanes=config.threads, source=self._source
+        )
         self._exporter = Exporter(config.spec)
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
@@ -61,7 +68,7 @@ class Trainer:
         self._progress_at = 0.0
         self._rate = 0.0
         self._rate_from = (time.monotonic(), 0)
-        self._checkpoint = config.checkpoints / config.game / "trainer.safetensors"
+        self._checkpoint = folder / "trainer.safetensors"
 
     def run(self) -> None:
         """Load, learn, export until "quit" or the daemon is gone; then save."""
@@ -69,7 +76,8 @@ class Trainer:
         if resumed:
             self._learner.remember()
         self._warm_up_exporter()
-        emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device))
+        emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device),
+             encoder=self._source.choice, encoder_note=self._source.note)  # fmt: skip
         loading: Iterator[int] | None = self._load_sessions()
         while not self._stopping:
             if loading is not None and next(loading, None) is None:
@@ -86,7 +94,7 @@ class Trainer:
 
     def _warm_up_exporter(self) -> None:
         """Trace now, while there is nothing to learn yet: it takes seconds."""
-        with contextlib.redirect_stdout(sys.stderr):
+        with _working(), contextlib.redirect_stdout(sys.stderr):
             self._exporter.export(self._learner.average)
 
     def _can_work(self) -> bool:
@@ -105,6 +113,8 @@ class Trainer:
         for folder, why in listing.damaged.items():
             emit("skipped", session=folder.name, why=why)
         folders = [listed.folder for listed in reversed(listing.sessions)]
+        if isinstance(self._replay, FeatureReplay):
+            self._replay.prune({folder.name for folder in (*folders, *listing.damaged)})
         self._held_back = {folder.name: [] for folder in folders}
         for folder in folders:
             try:
@@ -201,7 +211,7 @@ class Trainer:
             vector=self._config.vector,
             relative_bins=dict.fromkeys(spec.controls.relative, RELATIVE_BINS),
             axis_bins=AXIS_BINS,
-            policy=ARCHITECTURE,
+            policy=ARCHITECTURE + (f" ({self._source.about})" if self._source.about else ""),
             data={
                 "sessions": self._replay.sessions, "ticks": self._replay.total, "updates": self._learner.updates,
                 "seconds": self._replay.total / spec.rate_hz,
@@ -235,6 +245,24 @@ class Trainer:
     def _finish(self) -> None:
         if self._learner.updates > self._bundle_updates and self._learner.updates >= _FIRST_BUNDLE_UPDATES:
             self._bundle()
+
+
+@contextlib.contextmanager
+def _working() -> Iterator[None]:
+    """Says now and then that it is alive while something takes long: who is silent is taken for dead."""
+    over = threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_TELL_EVERY_S):
+            emit("working")
+
+    teller = threading.Thread(target=tell, name="trainer-working", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _finite(value: float) -> float | None:

@@ -9,7 +9,7 @@ from tray_agent.core.policy import PolicySpec
 BATCH = 64
 """Ticks in one update."""
 _FOLDERS = ("sessions", "models", "checkpoints")
-_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed")
+_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder")
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class TrainerJob:
         bundle_every_s: seconds between bundles.
         replay_bytes: memory for frames.
         nice, threads, seed: how the process runs.
+        encoder: as `trainer.encoder` in the settings.
     """
 
     game: str
@@ -35,6 +36,7 @@ class TrainerJob:
     nice: int = 10
     threads: int = 1
     seed: int = 0
+    encoder: str = "scratch"
 
     def message(self) -> dict[str, Any]:
         """The "config" message."""

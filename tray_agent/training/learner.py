@@ -20,13 +20,14 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.runtime.atomic_file import write_atomic
+from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
 from tray_agent.training.job import BATCH
-from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
+from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, FROZEN, RELATIVE_BINS, PolicyNet
 from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
 
@@ -57,16 +58,27 @@ class Learner:
     """
 
     def __init__(
-        self, spec: PolicySpec, vector: tuple[float, ...], replay: Replay, seed: int = 0, lanes: int = 1
+        self,
+        spec: PolicySpec,
+        vector: tuple[float, ...],
+        replay: Replay,
+        seed: int = 0,
+        lanes: int = 1,
+        source: EncoderSource = SCRATCH_SOURCE,
     ) -> None:
         torch.manual_seed(seed)
         self.spec = spec
         self.replay = replay
+        self.source = source
+        self.architecture = ARCHITECTURE + source.architecture
+        """What checkpoints must agree in."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.net = PolicyNet(spec).to(self.device)
-        self.average = PolicyNet(spec)
+        self.net = PolicyNet(spec, source.make(spec))
+        source.begin(self.net.encoder)
+        self.average = PolicyNet(spec, source.make(spec))
         self.average.load_state_dict(self.net.state_dict())
-        self._parameters = list(self.net.parameters())
+        self.net.to(self.device)
+        self._parameters = _learned(self.net)
         self.optimizer = torch.optim.AdamW(self._parameters, LEARNING_RATE, weight_decay=1e-2, fused=True)
         lanes = lanes if self.device.type == "cpu" else 1
         self._lane_nets = [copy.deepcopy(self.net) for _ in range(lanes)] if lanes > 1 else [self.net]
@@ -125,7 +137,7 @@ class Learner:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             outputs = net.from_planes(*self._inputs(batch))
         loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
-        return float(loss.detach()), torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+        return float(loss.detach()), torch.autograd.grad(loss, _learned(net), allow_unused=True)
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
         for parameter, own in zip(self._parameters, gradient, strict=True):
@@ -148,7 +160,7 @@ class Learner:
 
     def _follow(self) -> None:
         decay = min(EMA, (1 + self.updates) / (10 + self.updates))
-        mine: list[Tensor] = list(self.average.parameters())
+        mine: list[Tensor] = [*_learned(self.average)]
         with torch.no_grad():
             torch._foreach_lerp_(mine, [p.detach().to(mine[0].device) for p in self._parameters], 1.0 - decay)
 
@@ -159,6 +171,7 @@ class Learner:
             frames = torch.from_numpy(self.replay.some_frames(_STATISTICS_FRAMES))
             for net in (self.net, self.average):
                 net.preprocess.fit(frames.to(net.preprocess.mean.device))
+            self.source.fit((self.net.encoder, self.average.encoder), self.replay)
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         n = len(batch.actions)
@@ -204,7 +217,7 @@ class Learner:
         with torch.no_grad():
             outputs = net.from_planes(*inputs)
             loss = float(self._loss(outputs, actions))
-            nothing = net.preprocess.nothing().expand(len(actions), -1, -1, -1)
+            nothing = net.encoder.nothing().expand(len(actions), -1, -1, -1)
             blind = float(self._loss(net.from_planes(nothing, torch.zeros_like(inputs[1]), inputs[2]), actions))
         held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5
         skills, baseline = self._skills(outputs, batch.actions)
@@ -284,7 +297,7 @@ class Learner:
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(path, save(dict(self._tensors()), metadata={
-            "architecture": ARCHITECTURE, "spec": self.spec.digest, "updates": str(self.updates),
+            "architecture": self.architecture, "spec": self.spec.digest, "updates": str(self.updates),
             "statistics_at": str(self._statistics_at), "steps": str(self._steps()),
         }))  # fmt: skip
 
@@ -293,9 +306,9 @@ class Learner:
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
-                if (metadata.get("architecture"), metadata.get("spec")) != (ARCHITECTURE, self.spec.digest):
+                if (metadata.get("architecture"), metadata.get("spec")) != (self.architecture, self.spec.digest):
                     return False
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                tensors = {_renamed(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             counts = [int(metadata[name]) for name in ("updates", "statistics_at", "steps")]
             self._take_tensors(tensors, counts[2])
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
@@ -307,28 +320,28 @@ class Learner:
 
     def _take_tensors(self, tensors: dict[str, Tensor], steps: int) -> None:
         """All or nothing. Raises ValueError."""
-        parameters = list(self.net.parameters())
-        moments = [(tensors.get(f"adam.{i}.m"), tensors.get(f"adam.{i}.v")) for i in range(len(parameters))]
+        count = len(self._parameters)
+        moments = [(tensors.get(f"adam.{i}.m"), tensors.get(f"adam.{i}.v")) for i in range(count)]
         nets = [(net, _of(tensors, prefix)) for net, prefix in ((self.net, "net."), (self.average, "average."))]
         for net, own in nets:
             _check_fit(net, own)
         for net, own in nets:
-            net.load_state_dict(own)
-        for parameter, (m, v) in zip(parameters, moments, strict=True):
+            net.load_state_dict(own, strict=False)
+        for parameter, (m, v) in zip(self._parameters, moments, strict=True):
             if m is not None and v is not None:  # heads of controls that the game does not have never move
                 own_state = {"exp_avg": m.to(parameter.device), "exp_avg_sq": v.to(parameter.device)}
                 self.optimizer.state[parameter] = {"step": torch.tensor(float(steps))} | own_state
 
     def _steps(self) -> int:
         """How many steps the optimiser has made."""
-        state = self.optimizer.state.get(next(self.net.parameters()))
+        state = self.optimizer.state.get(self._parameters[0])
         return int(state["step"]) if state else 0
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for net, prefix in ((self.net, "net."), (self.average, "average.")):
-            for name, tensor in net.state_dict().items():
+            for name, tensor in _own_state(net).items():
                 yield prefix + name, tensor.detach().cpu().contiguous().clone()
-        for i, parameter in enumerate(self.net.parameters()):
+        for i, parameter in enumerate(self._parameters):
             if state := self.optimizer.state.get(parameter):
                 yield f"adam.{i}.m", state["exp_avg"].cpu().contiguous()
                 yield f"adam.{i}.v", state["exp_avg_sq"].cpu().contiguous()
@@ -336,17 +349,36 @@ class Learner:
 
 def _copy_weights(source: PolicyNet, target: PolicyNet) -> None:
     """Weights and statistics."""
-    into: list[Tensor] = [*target.parameters(), *target.buffers()]
     with torch.no_grad():
-        torch._foreach_copy_(into, [*source.parameters(), *source.buffers()])
+        torch._foreach_copy_(_changing(target), _changing(source))
 
 
 def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def _learned(net: PolicyNet) -> list[nn.Parameter]:
+    return [parameter for parameter in net.parameters() if parameter.requires_grad]
+
+
+def _changing(net: PolicyNet) -> list[Tensor]:
+    named = [*net.named_parameters(), *net.named_buffers()]
+    return [tensor for name, tensor in named if not name.startswith(FROZEN)]
+
+
+def _own_state(net: PolicyNet) -> dict[str, Tensor]:
+    """What checkpoints keep: all but what is frozen, which is large and never changes."""
+    return {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(FROZEN)}
+
+
+def _renamed(name: str) -> str:
+    """Checkpoints written before encoders were a part of their own named these differently."""
+    net, _, rest = name.partition(".")
+    return f"{net}.encoder.{rest}" if rest.startswith(("preprocess.", "stem.", "film.", "top.")) else name
+
+
 def _check_fit(net: PolicyNet, tensors: dict[str, Tensor]) -> None:
-    expected = {name: tensor.shape for name, tensor in net.state_dict().items()}
+    expected = {name: tensor.shape for name, tensor in _own_state(net).items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != expected:
         raise ValueError("its tensors are not the network's")
 

@@ -45,6 +45,7 @@ class LearnStatus:
         dropped: ticks it was too slow to take; they are on disk, and it gets them when it starts next.
         crashes: how often it had to be restarted; fault: the last trouble, "" if none.
         skipped: sessions that could not be used, with the reason.
+        encoder: which encoder learns; encoder_note: why it is another than the settings name, "" if it is not.
     """
 
     state: str = "off"
@@ -63,6 +64,8 @@ class LearnStatus:
     crashes: int = 0
     fault: str = ""
     skipped: tuple[str, ...] = ()
+    encoder: str = ""
+    encoder_note: str = ""
 
 
 class TrainingWorker:
@@ -228,7 +231,8 @@ class TrainingWorker:
     def _take(self, event: dict[str, Any]) -> None:
         match event.get("ev"):
             case "ready":
-                self._set(state="learning", updates=event["updates"])
+                self._set(state="learning", updates=event["updates"], encoder=event["encoder"],
+                          encoder_note=event["encoder_note"])  # fmt: skip
             case "ack":
                 self._acknowledge(event["session"], event["tick"])
             case "progress":

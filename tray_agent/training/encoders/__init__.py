@@ -1,0 +1,1 @@
+"""What turns pictures into features, behind one interface: see `source.make_encoder`. Imported by the trainer alone."""

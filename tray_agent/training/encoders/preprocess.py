@@ -1,0 +1,57 @@
+"""Whole-numbered planes -> floats normalised by the game's own mean and deviation per pixel (torch)."""
+
+import torch
+from torch import Tensor, nn
+
+from tray_agent.core.policy import PolicySpec
+from tray_agent.training.planes import LUMA_WEIGHTS, PLANES
+
+_MIN_STD = (8.0, 4.0, 4.0)  # below this a pixel is still: dividing by less would blow up its noise
+_CLIP = 5.0
+
+
+class Preprocess(nn.Module):
+    """Frames -> normalised planes: luma of the last, luma differences, two colour differences of the last."""
+
+    mean: Tensor
+    std: Tensor
+    luma: Tensor
+    seen_std: Tensor
+    """Deviation per pixel of the frames it was fitted to, not raised to the least one divides by."""
+
+    def __init__(self, spec: PolicySpec) -> None:
+        super().__init__()
+        self.frames = spec.frames
+        shape = (PLANES, spec.frame_height, spec.frame_width)
+        self.register_buffer("mean", torch.full(shape, 80.0))
+        self.register_buffer("std", torch.full(shape, 80.0))
+        self.register_buffer("seen_std", torch.zeros(shape), persistent=False)
+        self.register_buffer("luma", torch.tensor(LUMA_WEIGHTS, dtype=torch.float32), persistent=False)
+        self.planes = spec.frames + PLANES - 1
+
+    def fit(self, planes: Tensor) -> None:
+        """Set mean and deviation per pixel from planes, uint8, shape (n, 3, H, W)."""
+        values = planes.float()
+        self.mean.copy_(values.mean(0))
+        self.seen_std.copy_(values.std(0))
+        least = torch.tensor(_MIN_STD, device=values.device)[:, None, None]
+        self.std.copy_(torch.maximum(self.seen_std, least))
+
+    def nothing(self) -> Tensor:
+        """The picture that tells nothing: the game's mean, float (1, frames + 2, H, W)."""
+        return torch.cat([self.mean[:1].expand(self.frames, -1, -1), self.mean[1:]])[None]
+
+    def from_rgb(self, frames: Tensor) -> Tensor:
+        """The same as `planes.planes_of`, for a stack: uint8 (n, frames, H, W, 3) -> float (n, frames + 2, H, W)."""
+        rgb = frames.float()
+        luma = torch.floor(((rgb * self.luma).sum(-1) + 128.0) / 256.0)
+        last = rgb[:, -1]
+        colour = torch.stack([last[..., 0] - luma[:, -1], last[..., 2] - luma[:, -1]], dim=1)
+        return torch.cat([luma, torch.floor((colour + 256.0) / 2.0)], dim=1)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Uint8 or whole floats (n, frames + 2, H, W) -> float, same shape."""
+        values = planes.float()
+        luma = ((values[:, : self.frames] - self.mean[0]) / self.std[0]).clamp(-_CLIP, _CLIP)
+        colour = ((values[:, self.frames :] - self.mean[1:]) / self.std[1:]).clamp(-_CLIP, _CLIP)
+        return torch.cat([luma[:, -1:], luma[:, 1:] - luma[:, :-1], colour], dim=1)
