@@ -75,7 +75,7 @@ class Learning:
             job = TrainerJob(
                 profile.name, tuple(profile.vector8), spec, self._sessions, self._models, self._checkpoints,
                 bundle_every_s=settings.max_seconds_between_bundles * _BUNDLE_SHARE,
-                nice=settings.nice, threads=settings.cores,
+                nice=settings.nice, threads=settings.cores, encoder=settings.encoder,
             )  # fmt: skip
             self._worker = TrainingWorker(job, self._on_bundle)
             self._worker.start()

@@ -18,6 +18,8 @@ from tray_agent.evaluation.store import CellStore, Kept
 
 _COMMAND = (sys.executable, "-P", "-m", "tray_agent.evaluation.run_cell")
 _END_S = 10.0
+NOT_TAKEN = "not taken"
+"""Progress of a cell that failed begins so."""
 
 
 def run_missing(
@@ -37,6 +39,7 @@ def run_missing(
                 store.put(cell, take(cell, recordings, partial(tell, cell)))
             except TrayAgentError as error:
                 failed[cell.label] = str(error)
+                tell(cell, f"{NOT_TAKEN}: {error}", 1.0)
                 continue
             found = store.get(cell)
         if found is not None:

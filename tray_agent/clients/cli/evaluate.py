@@ -14,7 +14,7 @@ from tray_agent.evaluation.cell import OURS, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.report import show, summary
-from tray_agent.evaluation.runner import run_missing
+from tray_agent.evaluation.runner import NOT_TAKEN, run_missing
 from tray_agent.evaluation.store import CellStore
 from tray_agent.evaluation.suites import PEERS, SUITES
 from tray_agent.platforms.env.catalog import scripted_player
@@ -92,6 +92,8 @@ def _run(args: argparse.Namespace) -> int:
                 if done["cells"] != cell.key:
                     done["cells"] = cell.key
                     console.print(f"cell {1 + cells.index(cell)} of {len(cells)}: {cell.label}")
+                if text.startswith(NOT_TAKEN):
+                    console.print(f"[red]{text}")
                 line.update(f"{cell.label}: {text} ({share:.0%})")
 
             kept, failed = run_missing(cells, store, folder / "recordings", tell, fresh=not args.resume)

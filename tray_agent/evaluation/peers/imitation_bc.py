@@ -102,6 +102,8 @@ class ImitationPeer:
         done = Fit(loader.drawn, loader.drawn * _BATCH, time.monotonic() - training)
         policy = trainer.policy.to("cpu")
         policy.set_training_mode(False)
+        # it keeps its last distribution, and one that hangs on the gradients of the training can't be pickled
+        policy.predict(frames[windows.rows(np.zeros(1, np.int64))][0])
         self._policy, self._code = policy, code
         return done.report(began)
 
