@@ -427,7 +427,7 @@ class Daemon:
         ticks, learn = self._ticks.report, self._learning.status
         sound = ticks.audio_problem and f"sound: {ticks.audio_problem}"
         found = [self._fault, self._guard.problem, self._settings.error, self._inputs.problem, self._learning.problem,
-                 ticks.screen_problem, sound, learn.fault]  # fmt: skip
+                 ticks.screen_problem, sound, learn.fault, learn.encoder_note]  # fmt: skip
         return tuple(p for p in (*found, *hotkeys, *deaf) if p)
 
     def _snapshot(self) -> Status:
