@@ -151,8 +151,9 @@ def _hook_notes(caller):
     return [wine_bridge.NOTE.unpack_from(buffer, size * i) for i in range(count)]
 
 
-def test_own_presses_come_back_as_own(backend):
+def test_own_presses_come_back_as_own(wine, caller, backend):
     """Keys, mouse buttons, motion and wheel sent by the sink are heard, in order, and marked own."""
+    _front_is_ours(wine, caller, backend)
     backend.apply(Command(held=frozenset({"KeyW", "ArrowUp", "MouseLeft"}), relative={"MouseX": 5.0, "WheelY": -1.0}))
     heard = _hear(backend, 5)
     assert heard == [
