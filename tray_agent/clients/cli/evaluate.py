@@ -20,6 +20,7 @@ from tray_agent.evaluation.suites import PEERS, SUITES
 from tray_agent.platforms.env.catalog import scripted_player
 from tray_agent.settings import paths
 from tray_agent.settings.snapshot import load_settings
+from tray_agent.stage.displays import terminated_like_interrupted
 
 _TEXT = """A scripted player plays each game for some minutes of game time (nothing waits for real time); the product
 watches, learns for some seconds, and plays fresh episodes. Scores are normalised: 0 is the better of random play and
@@ -85,7 +86,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.only_kept:
         kept = {cell.key: found for cell in cells if (found := store.get(cell)) is not None}
     else:
-        with console.status("starting") as line:
+        # killed politely it ends as with Ctrl-C: what it started would go on for minutes
+        with terminated_like_interrupted(), console.status("starting") as line:
             done = {"cells": ""}
 
             def tell(cell: Cell, text: str, share: float) -> None:
