@@ -124,23 +124,6 @@ def test_weights_that_cannot_be_used_are_refused(tmp_path: Path, how: str) -> No
         bundled.loader(path, SPEC)
 
 
-def test_checkpoints_from_before_encoders_are_taken(tmp_path: Path) -> None:
-    """A learning that began with an older version goes on: the encoder's tensors had other names."""
-    learner = Learner(SPEC, VECTOR, fill(Replay(SPEC, 1 << 28), 80), seed=5)
-    learner.update()
-    path = tmp_path / "trainer.safetensors"
-    learner.save_checkpoint(path)
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    save_file({name.replace(".encoder.", "."): tensor for name, tensor in tensors.items()}, path, metadata=metadata)
-    other = Learner(SPEC, VECTOR, Replay(SPEC, 1 << 20))
-    assert other.load_checkpoint(path)
-    state = learner.net.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in other.net.state_dict().items())
-
-
 # -- a frozen network ------------------------------------------------------------------------------------------------
 
 

@@ -47,7 +47,8 @@ def _scores(result: dict[str, Any], path: Path) -> Path:
     width = 0.8 / len(names)
     for number, name in enumerate(names):
         values = [result["games"][g]["policies"].get(name, {}).get("normalised") for g in games[:-1]]
-        values.append(result["policies"][name]["mean"])
+        overall = result["policies"][name]  # a mean over fewer games beside one over all would mislead
+        values.append(overall["mean"] if overall["games"] == len(result["games"]) else None)
         places = [i + (number - (len(names) - 1) / 2) * width for i, value in enumerate(values) if value]
         shown = [value for value in values if value]
         heights = [max(_LOWEST, v[0]) for v in shown]
@@ -86,10 +87,11 @@ def _learning(curves: dict[str, list[list[tuple[float, float]]]], path: Path) ->
     figure, axes = plt.subplots(figsize=(7.0, 4.5), layout="constrained")
     for number, (game, seeds) in enumerate(curves.items()):
         for i, points in enumerate(seeds):
-            x, y = [0.0, *(p[0] for p in points)], [0.0, *(max(_LOWEST, p[1]) for p in points)]
+            x, y = [p[0] for p in points], [max(_LOWEST, p[1]) for p in points]
             axes.plot(x, y, marker="o", ms=3, lw=1.2, color=f"C{number}", label=game if i == 0 else None)
     axes.axhline(1.0, color="black", lw=0.8, ls="--")
     axes.axhline(0.0, color="black", lw=0.8)
+    axes.set_xlim(left=0.0)
     axes.set_xlabel("seconds of learning")
     axes.set_ylabel("normalised score (0: no skill, 1: the player)")
     axes.legend(fontsize=8, ncols=2)

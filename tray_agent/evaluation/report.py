@@ -139,7 +139,7 @@ def show(console: Console, result: dict[str, Any], caption: str) -> None:
         held = f"{_score(one['constant'])} ({one['constant_keys']})"
         table.add_row(game, _score(one["random"]), held, _score(one["player"]), *cells)
     for name in ("mean", "median", "iqm"):
-        texts = [_interval(result["policies"][p][name]) for p in policies]
+        texts = [_overall_text(result["policies"][p], name, len(result["games"])) for p in policies]
         table.add_row(f"[bold]{name}[/bold]", "", "", "", *texts)
     console.print(table)
     console.print(caption)
@@ -152,6 +152,11 @@ def show(console: Console, result: dict[str, Any], caption: str) -> None:
 
 def _cell_text(one: dict[str, Any] | None) -> str:
     return "-" if one is None else f"{_score(one['score'])} = {_interval(one['normalised'])}"
+
+
+def _overall_text(one: dict[str, Any], name: str, games: int) -> str:
+    """With a word where it can't be compared, because it is over fewer games."""
+    return _interval(one[name]) + (f" of {one['games']} games" if one["games"] < games else "")
 
 
 def _score(score: float) -> str:

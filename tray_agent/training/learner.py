@@ -308,7 +308,7 @@ class Learner:
                 metadata = file.metadata() or {}
                 if (metadata.get("architecture"), metadata.get("spec")) != (self.architecture, self.spec.digest):
                     return False
-                tensors = {_renamed(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             counts = [int(metadata[name]) for name in ("updates", "statistics_at", "steps")]
             self._take_tensors(tensors, counts[2])
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
@@ -369,12 +369,6 @@ def _changing(net: PolicyNet) -> list[Tensor]:
 def _own_state(net: PolicyNet) -> dict[str, Tensor]:
     """What checkpoints keep: all but what is frozen, which is large and never changes."""
     return {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(FROZEN)}
-
-
-def _renamed(name: str) -> str:
-    """Checkpoints written before encoders were a part of their own named these differently."""
-    net, _, rest = name.partition(".")
-    return f"{net}.encoder.{rest}" if rest.startswith(("preprocess.", "stem.", "film.", "top.")) else name
 
 
 def _check_fit(net: PolicyNet, tensors: dict[str, Tensor]) -> None:
