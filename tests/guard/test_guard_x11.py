@@ -26,6 +26,7 @@ pytestmark = pytest.mark.x11
 KEYS = ("KeyW", "ArrowLeft", "ShiftLeft")
 CODES = {EVDEV[name] + 8 for name in KEYS}
 LEASE_MS = 200
+_SETTLED = 20  # looks at a window, 10 ms apart, that must all be the same
 
 
 class Scene:
@@ -41,7 +42,7 @@ class Scene:
     def down(self) -> set[int]:
         return keys_down(self.onlooker)
 
-    def await_event(self, kind: type) -> Any:
+    def await_event(self, kind: type | tuple[type, ...]) -> Any:
         found: list[Any] = []
         wait_until(
             lambda: found.extend(e for e in self.client.poll(0.01) if isinstance(e, kind)) or found, what=str(kind)
@@ -52,7 +53,8 @@ class Scene:
         """Hold the keys through the guard."""
         self.client.set_game(game or Game(KEYS))
         self.client.ask_permit()
-        armed = self.await_event(Armed)
+        armed = self.await_event((Armed, Refused))
+        assert isinstance(armed, Armed), armed
         self.client.act(armed.epoch, 0, Command(frozenset(KEYS)))
         wait_until(lambda: self.down() == CODES, what="the keys to be down")
 
@@ -63,7 +65,7 @@ class Scene:
         wait_until(lambda: self.client.pong is not None and self.client.pong.t_ns > told_ns, what="a pong")
 
     def window_game(self, window: Any) -> Game:
-        """A game in this window, once it is in front."""
+        """A game in this window, once it is in front and stays where the window manager put it."""
         atom = self.onlooker.get_atom("_NET_ACTIVE_WINDOW")
         root = self.onlooker.screen().root
 
@@ -72,9 +74,15 @@ class Scene:
             return found is not None and list(found.value[:1]) == [window.id]
 
         wait_until(in_front, what="the window to be in front")
-        geometry, origin = window.get_geometry(), root.translate_coords(window, 0, 0)
-        rect = (origin.x, origin.y, geometry.width, geometry.height)
-        return Game(KEYS, window=window.id, rect=rect, lease_ms=5000)
+        rects: list[tuple[int, int, int, int]] = []
+
+        def stays() -> bool:
+            geometry, origin = window.get_geometry(), root.translate_coords(window, 0, 0)
+            rects.append((origin.x, origin.y, geometry.width, geometry.height))
+            return len(rects) > _SETTLED and len(set(rects[-_SETTLED:])) == 1
+
+        wait_until(stays, what="the window to stay where it is")
+        return Game(KEYS, window=window.id, rect=rects[-1], lease_ms=5000)
 
     def close(self) -> None:
         self.client.request_stop()
