@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 OURS = "ours"
+ENCODERS = {OURS: "scratch", "ours-bundled": "bundled"}
+"""The product's own policies, with the setting `trainer.encoder` of each."""
 REFERENCES = "references"
 """The cell of a game that holds random, constant and player scores; it has no seed."""
 SEED_STRIDE = 1_000_000
@@ -18,7 +20,7 @@ class Cell:
 
     Attributes:
         game: name of a packaged game that has a profile and a scripted player.
-        policy: OURS, REFERENCES or the name of a peer.
+        policy: one of ENCODERS, REFERENCES or the name of a peer.
         seed: of recording, learning and playing.
         minutes: game time watched.
         train_s: wall time of learning, seconds.

@@ -12,7 +12,7 @@ from typing import Any
 
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.agent import take_agent
-from tray_agent.evaluation.cell import OURS, REFERENCES, Cell
+from tray_agent.evaluation.cell import ENCODERS, REFERENCES, Cell
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.peer_cell import take_peer
 from tray_agent.evaluation.references import take_references
@@ -56,7 +56,7 @@ def take(cell: Cell, recordings: Path) -> dict[str, Any]:
             from tray_agent.evaluation.live.cell import take_live  # X11: only where it is wanted
 
             return take_live(cell, profile, Path(scratch), tell)
-        one = take_agent if cell.policy == OURS else take_peer
+        one = take_agent if cell.policy in ENCODERS else take_peer
         return one(cell, profile, recordings, Path(scratch), tell)
 
 

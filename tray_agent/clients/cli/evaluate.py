@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from tray_agent.clients.cli.exit_codes import ExitCode
-from tray_agent.evaluation.cell import OURS, Cell, references
+from tray_agent.evaluation.cell import ENCODERS, OURS, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.report import show, summary
@@ -49,7 +49,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--seeds", type=_positive(int), default=1, metavar="N", help="recordings and learnings (1)")
     parser.add_argument("--episodes", type=_positive(int), default=20, metavar="E", help="fresh episodes a seed (20)")
     parser.add_argument("--threads", type=_positive(int), default=2, metavar="T", help="cores for learning (2)")
-    parser.add_argument("--policy", action="append", choices=(OURS, *PEERS), help="whose policy (ours); repeatable")
+    whose = (*ENCODERS, *PEERS)
+    parser.add_argument("--policy", action="append", choices=whose, help="whose policy (ours); repeatable")
     parser.add_argument("--peers", action="store_true", help="ours and all peers")
     parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")
     again = "as many minutes again, once under a player's corrections, once plainly watched"
