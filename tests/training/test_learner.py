@@ -104,8 +104,8 @@ def test_two_lanes_learn_as_well() -> None:
     learner = Learner(SPEC, VECTOR, task(SPEC, picture_tells_key), lanes=2)
     while learner.updates < 120:
         learner.update()
-    learner.close()
     assert learner.held_out()["balanced_accuracy"] > 0.9
+    learner.close()
 
 
 def test_untrained_network_knows_nothing() -> None:
