@@ -63,7 +63,8 @@ class Trainer:
         self._others = self._other_games() if self._shared else []
         mine = config.replay_bytes - (_others_bytes(config) if self._others else 0)
         self._replay = self._source.replay(config.spec, mine, config.seed, folder)
-        self._learner = self._new_learner()
+        with _working():  # a network for each game
+            self._learner = self._new_learner()
         self._exporter = Exporter(config.spec)
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False

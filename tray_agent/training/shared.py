@@ -20,7 +20,7 @@ from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.other_games import OtherGame
 from tray_agent.training.replay import Replay
 from tray_agent.training.shared_file import GameParts, SharedCheckpoint, Tensors, read_shared, write_shared
-from tray_agent.training.shared_parts import TYPICAL, SharedParts
+from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key
 
 _log = logging.getLogger(__name__)
 _SAVED_BYTES_PER_S = 2e6  # the file grows with the games: a larger one is written more seldom
@@ -169,8 +169,8 @@ class SharedLearner(Learner):
         shared = self._parts.holds(member.net)
         tensors: Tensors = {}
         for net, prefix in ((member.net, "net."), (member.average, "average.")):
-            tensors |= {prefix + key: tensor for key, tensor in net.state_dict().items() if key not in shared}
-        own = {key: parameter for key, parameter in member.net.named_parameters() if key not in shared}
+            tensors |= {prefix + part: tensor for part, tensor in net.state_dict().items() if part not in shared}
+        own = {part: parameter for part, parameter in member.net.named_parameters() if part not in shared}
         tensors |= dict(_moments_of(self, own))
         steps = _steps_of(self, own["trunk.0.weight"])
         counts = (member.updates, member.statistics_at, steps)
@@ -178,6 +178,21 @@ class SharedLearner(Learner):
 
     def _a_shared_parameter(self) -> nn.Parameter:
         return next(iter(self._parts.net.parameters()))
+
+
+def network_in(checkpoint: SharedCheckpoint, game: str) -> PolicyNet:
+    """What a game would be played with as the checkpoint is: the average.
+
+    Raises:
+        KeyError: the game is not in it.
+        RuntimeError: it does not hold all of a network.
+    """
+    known = checkpoint.games[game]
+    net = PolicyNet(known.spec)
+    common = _under(checkpoint.tensors, "average.")
+    state = {f"{name}.{part}": t for name in NAMES for part, t in _under(common, f"{key(name)}.").items()}
+    net.load_state_dict(state | _under(known.tensors, "average."))
+    return net
 
 
 def nearest(vector: tuple[float, ...], known: dict[str, GameParts]) -> str | None:

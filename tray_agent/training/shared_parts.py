@@ -40,15 +40,15 @@ class SharedParts:
         source.begin(net.encoder)
         average = PolicyNet(TYPICAL, source.make(TYPICAL))
         average.load_state_dict(net.state_dict())
-        self.net = nn.ModuleDict({_key(name): net.get_submodule(name) for name in NAMES})
-        self.average = nn.ModuleDict({_key(name): average.get_submodule(name) for name in NAMES})
+        self.net = nn.ModuleDict({key(name): net.get_submodule(name) for name in NAMES})
+        self.average = nn.ModuleDict({key(name): average.get_submodule(name) for name in NAMES})
         self._optimizer: torch.optim.AdamW | None = None
 
     def join(self, net: PolicyNet, average: PolicyNet) -> None:
         """Put the shared modules into a game's network and its average, wherever the shapes agree."""
         for target, parts in ((net, self.net), (average, self.average)):
             for name in NAMES:
-                own, common = target.get_submodule(name), parts[_key(name)]
+                own, common = target.get_submodule(name), parts[key(name)]
                 if _shapes(own) == _shapes(common):
                     parent, _, last = name.rpartition(".")
                     setattr(target.get_submodule(parent), last, common)
@@ -74,8 +74,8 @@ class SharedParts:
         return frozenset(name for name, parameter in net.named_parameters() if id(parameter) in shared)
 
 
-def _key(name: str) -> str:
-    """Names of a ModuleDict may have no dots."""
+def key(name: str) -> str:
+    """Name of a shared module in its dict (and the checkpoint), which may have no dots."""
     return name.replace(".", "_")
 
 
