@@ -444,5 +444,5 @@ def test_trainer_is_told_and_status_tells(tmp_path: Path) -> None:
     job = TrainerJob("toy", VECTOR, SPEC, tmp_path, tmp_path, tmp_path, encoder="bundled")
     assert TrainerJob.from_message(job.message()).encoder == "bundled"
     worker = TrainingWorker(job, lambda _: None)
-    worker._take({"ev": "ready", "updates": 3, "encoder": "scratch", "encoder_note": "why"})
+    worker._take({"ev": "ready", "updates": 3, "encoder": "scratch", "encoder_note": "why", "others": []})
     assert (worker.status.encoder, worker.status.encoder_note, worker.status.updates) == ("scratch", "why", 3)

@@ -54,7 +54,9 @@ class Learned:
 class TimedLearning:
     """One trainer at work for `seconds`. `run()` blocks; bundles are copied as they come."""
 
-    def __init__(self, cell: Cell, profile: GameProfile, spec: PolicySpec, sessions: Path, folder: Path) -> None:
+    def __init__(
+        self, cell: Cell, profile: GameProfile, spec: PolicySpec, sessions: Path, folder: Path, shared: bool = False
+    ) -> None:
         """Store.
 
         Args:
@@ -63,12 +65,13 @@ class TimedLearning:
             spec: of the sessions.
             sessions: root folder of the sessions to learn from.
             folder: where bundles and checkpoints go; what it has from before is learned on.
+            shared: one model for all games that have sessions.
         """
         self._folder = folder
         self._job = TrainerJob(
             profile.name, tuple(profile.vector8), spec, sessions, folder / "models", folder / "checkpoints",
             bundle_every_s=_BUNDLE_EVERY_S, nice=0, threads=cell.threads, seed=cell.seed,
-            encoder=ENCODERS[cell.policy],
+            encoder=ENCODERS[cell.policy], shared=shared,
         )  # fmt: skip
         self._learned = Learned()
         self._began = 0.0

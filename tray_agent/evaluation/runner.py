@@ -54,23 +54,31 @@ def take(cell: Cell, recordings: Path, tell: Callable[[str, float], None]) -> di
         TrayAgentError: it could not be taken.
     """
     recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
-    arguments = [*_COMMAND, json.dumps(cell.to_json()), str(recordings)]
+    return run_process([*_COMMAND, json.dumps(cell.to_json()), str(recordings)], cell.label, tell)
+
+
+def run_process(arguments: list[str], label: str, tell: Callable[[str, float], None]) -> dict[str, Any]:
+    """The result of a process that prints JSON lines as `run_cell` does; it ends when this call does.
+
+    Raises:
+        TrayAgentError: it ended without a result.
+    """
     with (
         tempfile.TemporaryFile() as noise,
         # its own session: Ctrl-C in the terminal is ours to answer
         subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=noise, text=True, start_new_session=True) as process,
     ):
         try:
-            result = _follow(cell, process, tell)
+            result = _follow(label, process, tell)
             if result is None:
                 process.wait()
-                raise TrayAgentError(f"{cell.label} could not be taken: {_last_line(noise, process.returncode)}")
+                raise TrayAgentError(f"{label} could not be taken: {_last_line(noise, process.returncode)}")
             return result
         finally:
             _end(process)
 
 
-def _follow(cell: Cell, process: "subprocess.Popen[str]", tell: Callable[[str, float], None]) -> dict[str, Any] | None:
+def _follow(label: str, process: "subprocess.Popen[str]", tell: Callable[[str, float], None]) -> dict[str, Any] | None:
     """The result, None when the process ends without one."""
     assert process.stdout is not None  # noqa: S101 - asked for
     for line in process.stdout:
@@ -82,7 +90,7 @@ def _follow(cell: Cell, process: "subprocess.Popen[str]", tell: Callable[[str, f
             result: dict[str, Any] = message["result"]
             return result
         if "error" in message:
-            raise TrayAgentError(f"{cell.label}: {message['error']}")
+            raise TrayAgentError(f"{label}: {message['error']}")
         tell(message["progress"], message["share"])
     return None
 

@@ -113,6 +113,14 @@ class Trainer(Model):
         ),
         examples=["bundled"],
     )
+    shared: bool = Field(
+        default=False,
+        description=(
+            "One model for all games: while one is watched it goes on learning those watched before, and a new one "
+            "begins with what is known already. Learns each game at half the speed; not with a timm encoder."
+        ),
+        examples=["true"],
+    )
 
     @property
     def cores(self) -> int:

@@ -8,6 +8,7 @@ Events out: working, ready, loaded, ack, progress, bundle, held_back, skipped, f
 """
 
 import contextlib
+import copy
 import json
 import os
 import queue
@@ -18,28 +19,30 @@ import time
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import BundleError, SessionError
-from tray_agent.policy.bundle import Manifest, write_bundle
+from tray_agent.policy.bundle import Manifest, current_folder, load_bundle, write_bundle
 from tray_agent.sessions.catalogue import list_sessions
-from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.encoders.feature_replay import FeatureReplay
-from tray_agent.training.encoders.source import make_or_fall_back
-from tray_agent.training.export import Exporter
+from tray_agent.training.encoders.source import TIMM, make_or_fall_back
+from tray_agent.training.export import Exporter, fill_from
 from tray_agent.training.job import BATCH, TrainerJob
 from tray_agent.training.learner import Learner
+from tray_agent.training.loading import load_session
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
+from tray_agent.training.other_games import SHARE as OTHERS_SHARE
+from tray_agent.training.other_games import OtherGame, load_others, other_games
 from tray_agent.training.pipe import read_message, unpack_samples
 from tray_agent.training.readiness import Readiness, judge
+from tray_agent.training.shared import SharedLearner
+from tray_agent.training.shared_file import NAME as SHARED
 
 _FIRST_BUNDLE_UPDATES = 100
 _PROGRESS_EVERY_S = 0.5
-_LOAD_CHUNK = 256
 _TELL_EVERY_S = 10.0
 _Message = tuple[dict[str, Any], bytes]
 _REST_AFTER_PASSES = 60  # epochs without new data after which more learning is only memorising
@@ -54,10 +57,14 @@ class Trainer:
         with _working(), contextlib.redirect_stdout(sys.stderr):  # weights may have to be fetched
             self._source = make_or_fall_back(config.encoder, config.spec)
         folder = config.checkpoints / config.game
-        self._replay = self._source.replay(config.spec, config.replay_bytes, config.seed, folder)
-        self._learner = Learner(
-            config.spec, config.vector, self._replay, config.seed, lanes=config.threads, source=self._source
-        )
+        self._shared = config.shared and not self._source.choice.startswith(TIMM)
+        if config.shared and not self._shared:
+            _skipped("trainer.shared", f"one model for all games can't be had with the encoder {self._source.choice}")
+        self._others = self._other_games() if self._shared else []
+        mine = config.replay_bytes - (_others_bytes(config) if self._others else 0)
+        self._replay = self._source.replay(config.spec, mine, config.seed, folder)
+        with _working():  # a network for each game
+            self._learner = self._new_learner()
         self._exporter = Exporter(config.spec)
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
@@ -68,21 +75,41 @@ class Trainer:
         self._progress_at = 0.0
         self._rate = 0.0
         self._rate_from = (time.monotonic(), 0)
-        self._checkpoint = folder / "trainer.safetensors"
+        self._checkpoint = config.checkpoints / SHARED if self._shared else folder / "trainer.safetensors"
+        self._saved_updates = 0
+
+    def _new_learner(self) -> Learner:
+        job = self._config
+        if not self._shared:
+            return Learner(job.spec, job.vector, self._replay, job.seed, lanes=job.threads, source=self._source)
+        return SharedLearner(
+            job.game, job.spec, job.vector, self._replay, self._others, job.seed, lanes=job.threads, source=self._source
+        )
+
+    def _other_games(self) -> list[OtherGame]:
+        job = self._config
+        return other_games(job.sessions, job.game, _others_bytes(job), job.seed, _skipped)
 
     def run(self) -> None:
         """Load, learn, export until "quit" or the daemon is gone; then save."""
         resumed = self._learner.load_checkpoint(self._checkpoint)
-        if resumed:
+        self._saved_updates = self._learner.updates
+        if self._shared:
+            self._remember_what_plays()
+        elif resumed:
             self._learner.remember()
         self._warm_up_exporter()
         emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device),
-             encoder=self._source.choice, encoder_note=self._source.note)  # fmt: skip
+             encoder=self._source.choice, encoder_note=self._source.note,
+             others=[other.name for other in self._others])  # fmt: skip
         loading: Iterator[int] | None = self._load_sessions()
+        loading_others = load_others(self._others, _skipped)
         while not self._stopping:
             if loading is not None and next(loading, None) is None:
                 loading = None
                 emit("loaded", ticks=self._replay.total, sessions=self._replay.sessions)
+            elif loading is None:
+                next(loading_others, None)
             idle = loading is None and not self._can_work()
             self._take_messages(block_s=0.2 if idle else 0.0)
             if self._can_work():
@@ -111,34 +138,19 @@ class Trainer:
         """
         listing = list_sessions(self._config.sessions, self._config.game)
         for folder, why in listing.damaged.items():
-            emit("skipped", session=folder.name, why=why)
+            _skipped(folder.name, why)
         folders = [listed.folder for listed in reversed(listing.sessions)]
         if isinstance(self._replay, FeatureReplay):
             self._replay.prune({folder.name for folder in (*folders, *listing.damaged)})
         self._held_back = {folder.name: [] for folder in folders}
         for folder in folders:
             try:
-                yield from self._load(folder, is_newest=folder == folders[0])
+                yield from load_session(folder, self._config.spec, self._replay, is_newest=folder == folders[0])
             except SessionError as error:
-                emit("skipped", session=folder.name, why=str(error))
+                _skipped(folder.name, str(error))
             self._updates_at_data = self._learner.updates
             for message in self._held_back.pop(folder.name):
                 self._take(message)
-
-    def _load(self, folder: Path, is_newest: bool) -> Iterator[int]:
-        if self._replay.full and not is_newest:
-            emit("skipped", session=folder.name, why="newer sessions fill the memory set aside for learning")
-            return
-        reader = SessionReader(folder)
-        if reader.spec.digest != self._config.spec.digest:
-            emit("skipped", session=folder.name, why="recorded with other controls, rate or picture")
-            return
-        for count, sample in enumerate(reader.samples()):
-            self._replay.add(folder.name, sample)
-            if count % _LOAD_CHUNK == 0:
-                yield count
-            if self._replay.full and not is_newest:
-                return
 
     def _take_messages(self, block_s: float) -> None:
         with contextlib.suppress(queue.Empty):
@@ -186,6 +198,8 @@ class Trainer:
         readiness = judge(self._learner.facts(held_out))
         if worse := self._learner.is_worse(held_out):
             emit("held_back", why=worse, held_out=held_out)
+            if self._shared:  # what it holds of other games has learned on
+                self._save_if_due()
             return
         try:
             onnx, parity = self._exporter.export(self._learner.average)
@@ -198,10 +212,27 @@ class Trainer:
         self._learner.remember()
         emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity,
              readiness=readiness.to_json())  # fmt: skip
+        self._save_if_due()
+
+    def _save_if_due(self) -> None:
+        if self._learner.checkpoint_due():
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_updates = self._learner.updates
         try:
             self._learner.save_checkpoint(self._checkpoint)
         except OSError as error:
             emit("fault", what=f"the learner's checkpoint could not be saved: {error}; free some space")
+
+    def _remember_what_plays(self) -> None:
+        """The bundle in use: since it was made the shared parts may have learned other games."""
+        with contextlib.suppress(BundleError):
+            folder = current_folder(self._config.models, self._config.game)
+            if folder is not None:
+                playing = copy.deepcopy(self._learner.average)
+                fill_from(playing, load_bundle(folder, self._config.spec).onnx)
+                self._learner.remember(playing)
 
     def _manifest(self, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
         spec = self._config.spec
@@ -245,6 +276,17 @@ class Trainer:
     def _finish(self) -> None:
         if self._learner.updates > self._bundle_updates and self._learner.updates >= _FIRST_BUNDLE_UPDATES:
             self._bundle()
+        if self._shared and self._learner.updates > self._saved_updates:
+            self._save()
+
+
+def _others_bytes(job: TrainerJob) -> int:
+    """Of the memory for frames, what other games may have."""
+    return int(job.replay_bytes * OTHERS_SHARE)
+
+
+def _skipped(session: str, why: str) -> None:
+    emit("skipped", session=session, why=why)
 
 
 @contextlib.contextmanager

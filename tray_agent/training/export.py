@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
 from tray_agent.core.policy import PolicySpec
@@ -16,6 +17,7 @@ from tray_agent.policy.onnx_policy import OUTPUTS
 from tray_agent.training.model import PolicyNet
 
 MAX_PARITY_ERROR = 1e-3
+_ALWAYS_THERE = ("encoder.stem.", "encoder.top.", "trunk.")
 
 
 class Exporter:
@@ -86,3 +88,22 @@ class Exporter:
                 differences = [np.abs(a - b).max() for a, b in zip(expected, got, strict=True) if a.size]
             worst = float(np.max([worst, *differences]))  # unlike max() it hands NaN on
         return worst
+
+
+def fill_from(net: PolicyNet, data: bytes) -> None:
+    """Put the weights of an exported graph into a network of the same shape.
+
+    Raises:
+        BundleError: it is the graph of another network.
+    """
+    state = dict((*net.named_parameters(), *net.named_buffers()))
+    wanted = {name for name in state if name.startswith(_ALWAYS_THERE)}
+    try:
+        held = {i.name: i for i in onnx.load_model_from_string(data).graph.initializer if i.name in state}
+        with torch.no_grad():
+            for name, initializer in held.items():
+                state[name].copy_(torch.from_numpy(numpy_helper.to_array(initializer).copy()))
+    except (DecodeError, ValueError, RuntimeError) as error:
+        raise BundleError(f"the graph does not hold the network's weights: {error}") from error
+    if missing := wanted - set(held):
+        raise BundleError(f"the graph does not hold the network's weights: {min(missing)} is missing")

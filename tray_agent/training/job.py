@@ -9,7 +9,7 @@ from tray_agent.core.policy import PolicySpec
 BATCH = 64
 """Ticks in one update."""
 _FOLDERS = ("sessions", "models", "checkpoints")
-_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder")
+_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainerJob:
         bundle_every_s: seconds between bundles.
         replay_bytes: memory for frames.
         nice, threads, seed: how the process runs.
-        encoder: as `trainer.encoder` in the settings.
+        encoder, shared: as `trainer.encoder` and `trainer.shared` in the settings.
     """
 
     game: str
@@ -37,6 +37,7 @@ class TrainerJob:
     threads: int = 1
     seed: int = 0
     encoder: str = "scratch"
+    shared: bool = False
 
     def message(self) -> dict[str, Any]:
         """The "config" message."""

@@ -30,9 +30,9 @@ from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, FROZEN, RELATIVE_BINS, PolicyNet
 from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
+from tray_agent.training.shared_parts import SharedParts, new_optimizer
 
 _log = logging.getLogger(__name__)
-LEARNING_RATE = 1e-3
 EMA = 0.995
 MIN_TICKS = 64
 _STATISTICS_FRAMES = 1024
@@ -65,6 +65,7 @@ class Learner:
         seed: int = 0,
         lanes: int = 1,
         source: EncoderSource = SCRATCH_SOURCE,
+        shared: SharedParts | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.spec = spec
@@ -77,9 +78,11 @@ class Learner:
         source.begin(self.net.encoder)
         self.average = PolicyNet(spec, source.make(spec))
         self.average.load_state_dict(self.net.state_dict())
+        if shared is not None:
+            shared.join(self.net, self.average)
         self.net.to(self.device)
         self._parameters = _learned(self.net)
-        self.optimizer = torch.optim.AdamW(self._parameters, LEARNING_RATE, weight_decay=1e-2, fused=True)
+        self.optimizer = (shared.optimizer_for if shared is not None else new_optimizer)(self._parameters)
         lanes = lanes if self.device.type == "cpu" else 1
         self._lane_nets = [copy.deepcopy(self.net) for _ in range(lanes)] if lanes > 1 else [self.net]
         self._one_at_a_time = threading.Lock()  # replay, network, average and counts, while lanes are at work
@@ -89,7 +92,8 @@ class Learner:
         self._vector = torch.tensor(vector, dtype=torch.float32)
         self._bins = torch.tensor(RELATIVE_BINS)
         self._axis_bins = torch.tensor(AXIS_BINS)
-        self._statistics_at = 0
+        self.statistics_at = 0
+        """Ticks held when mean and deviation per pixel were taken; 0: never."""
         self._bf16: bool | None = None
         self._promoted: PolicyNet | None = None
 
@@ -106,6 +110,10 @@ class Learner:
         if len(self._lane_nets) == 1:
             return work(self.net, 1)
         return fmean(self._pool.map(work, self._lane_nets, [_BATCHES_A_ROUND] * len(self._lane_nets)))
+
+    def take_probe(self, other: "Learner") -> None:
+        """What it found out about this machine need not be found out again."""
+        self._bf16 = other._bf16
 
     def close(self) -> None:
         """End the lanes."""
@@ -140,6 +148,7 @@ class Learner:
         return float(loss.detach()), torch.autograd.grad(loss, _learned(net), allow_unused=True)
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
+        self.optimizer.zero_grad()  # other games' parts may be in it, with the gradient of their last batch
         for parameter, own in zip(self._parameters, gradient, strict=True):
             parameter.grad = own
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
@@ -166,8 +175,8 @@ class Learner:
 
     def _refresh_statistics(self) -> None:
         """Mean and deviation per pixel, again each time the data has doubled (the weights follow small changes)."""
-        if self.replay.total >= 2 * self._statistics_at or self._statistics_at == 0:
-            self._statistics_at = self.replay.total
+        if self.replay.total >= 2 * self.statistics_at or self.statistics_at == 0:
+            self.statistics_at = self.replay.total
             frames = torch.from_numpy(self.replay.some_frames(_STATISTICS_FRAMES))
             for net in (self.net, self.average):
                 net.preprocess.fit(frames.to(net.preprocess.mean.device))
@@ -283,9 +292,9 @@ class Learner:
         """Actions of the player, rare ones as well."""
         return tuple(tuple(map(float, action)) for action in self.replay.some_actions(_HABITS))
 
-    def remember(self) -> None:
-        """The average as it is now is what plays: `is_worse` compares with it."""
-        self._promoted = copy.deepcopy(self.average)
+    def remember(self, playing: PolicyNet | None = None) -> None:
+        """What plays, the average as it is now unless another is given: `is_worse` compares with it."""
+        self._promoted = playing or copy.deepcopy(self.average)
 
     def is_worse(self, measures: dict[str, float]) -> str:
         """Why the average must not replace what plays, "" when it may: it does worse on held-out stretches.
@@ -314,7 +323,7 @@ class Learner:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(path, save(dict(self._tensors()), metadata={
             "architecture": self.architecture, "spec": self.spec.digest, "updates": str(self.updates),
-            "statistics_at": str(self._statistics_at), "steps": str(self._steps()),
+            "statistics_at": str(self.statistics_at), "steps": str(self._steps()),
         }))  # fmt: skip
 
     def load_checkpoint(self, path: Path) -> bool:
@@ -331,7 +340,11 @@ class Learner:
             if path.exists():
                 _log.warning("checkpoint %s is not usable (%s); learning begins anew", path, error)
             return False
-        self.updates, self._statistics_at = counts[:2]
+        self.updates, self.statistics_at = counts[:2]
+        return True
+
+    def checkpoint_due(self) -> bool:
+        """Whether it is time to save beside a new bundle."""
         return True
 
     def _take_tensors(self, tensors: dict[str, Tensor], steps: int) -> None:

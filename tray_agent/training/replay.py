@@ -20,6 +20,7 @@ BLOCK = 512
 """Ticks whose frames are allocated, and given up, together."""
 _STALE_SHARE = 100  # the index may miss the newest hundredth: building it costs more than they are worth
 
+_LEAST_BLOCKS = 2
 _CORRECTION_WEIGHT = 3.0
 _POSITION = (1 << 40) - 1
 Integers = npt.NDArray[np.int64]
@@ -115,13 +116,21 @@ class _Index:
     total: int  # ticks held when it was built
 
 
+def _block_bytes(spec: PolicySpec) -> int:
+    return BLOCK * spec.frame_height * spec.frame_width * PLANES
+
+
+def least_bytes(spec: PolicySpec) -> int:
+    """Memory for frames that a replay takes, however little it was given."""
+    return _LEAST_BLOCKS * _block_bytes(spec)
+
+
 class Replay:
     """All samples of one game, up to `max_bytes` of frames; when full, the oldest ticks go first."""
 
     def __init__(self, spec: PolicySpec, max_bytes: int, seed: int = 0) -> None:
         self._spec = spec
-        block_bytes = BLOCK * spec.frame_height * spec.frame_width * 3
-        self._max_blocks = max(2, max_bytes // block_bytes)
+        self._max_blocks = max(_LEAST_BLOCKS, max_bytes // _block_bytes(spec))
         self._blocks = 0
         self._random = np.random.default_rng(seed)
         self._sessions: dict[str, _Session] = {}
@@ -173,7 +182,7 @@ class Replay:
     @property
     def frame_bytes(self) -> int:
         """Memory that frames take."""
-        return self._blocks * BLOCK * self._spec.frame_height * self._spec.frame_width * 3
+        return self._blocks * _block_bytes(self._spec)
 
     def learnable(self) -> int:
         """How many ticks can be drawn for learning."""

@@ -46,6 +46,7 @@ class LearnStatus:
         crashes: how often it had to be restarted; fault: the last trouble, "" if none.
         skipped: sessions that could not be used, with the reason.
         encoder: which encoder learns; encoder_note: why it is another than the settings name, "" if it is not.
+        others: games that are learned along, with a shared model.
     """
 
     state: str = "off"
@@ -66,6 +67,7 @@ class LearnStatus:
     skipped: tuple[str, ...] = ()
     encoder: str = ""
     encoder_note: str = ""
+    others: tuple[str, ...] = ()
 
 
 class TrainingWorker:
@@ -232,7 +234,7 @@ class TrainingWorker:
         match event.get("ev"):
             case "ready":
                 self._set(state="learning", updates=event["updates"], encoder=event["encoder"],
-                          encoder_note=event["encoder_note"])  # fmt: skip
+                          encoder_note=event["encoder_note"], others=tuple(event["others"]))  # fmt: skip
             case "ack":
                 self._acknowledge(event["session"], event["tick"])
             case "progress":

@@ -10,14 +10,18 @@ from typing import Any
 from rich.console import Console
 
 from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.cell import ENCODERS, OURS, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.report import show, summary
 from tray_agent.evaluation.runner import NOT_TAKEN, run_missing
-from tray_agent.evaluation.store import CellStore
+from tray_agent.evaluation.shared_chain import SHARED, Chain, run_chain
+from tray_agent.evaluation.shared_report import chain_summary, show_chain
+from tray_agent.evaluation.store import CellStore, Kept
 from tray_agent.evaluation.suites import PEERS, SUITES
 from tray_agent.platforms.env.catalog import scripted_player
+from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.settings import paths
 from tray_agent.settings.snapshot import load_settings
 from tray_agent.stage.displays import terminated_like_interrupted
@@ -33,6 +37,7 @@ _EPILOG = """examples:
   tray-agent evaluate doom-basic --minutes 3 --train-seconds 30 --episodes 5
   tray-agent evaluate --suite ten --peers --seeds 3 --resume --json
   tray-agent evaluate breakout --policy ours --policy imitation
+  tray-agent evaluate pong breakout airstriker --shared --train-seconds 40 --resume
   tray-agent evaluate x11-snake --minutes 10 --episodes 20"""
 
 
@@ -55,6 +60,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")
     again = "as many minutes again, once under a player's corrections, once plainly watched"
     parser.add_argument("--corrections", action="store_true", help=again)
+    once = "also learn all games one after another with one shared model, and see what is forgotten (seed 0)"
+    parser.add_argument("--shared", action="store_true", help=once)
     parser.add_argument("--resume", action="store_true", help="keep finished cells; without it they are taken anew")
     parser.add_argument("--only-kept", action="store_true", help="show what is finished, run nothing")
     parser.add_argument("--folder", type=Path, help="where cells and recordings are kept")
@@ -101,13 +108,15 @@ def _run(args: argparse.Namespace) -> int:
 
             kept, failed = run_missing(cells, store, folder / "recordings", tell, fresh=not args.resume)
     result = summary(cells, kept) | {"failed": failed, "folder": str(folder)}
+    if args.shared and not args.only_kept:
+        result |= _shared([game for game in games if game not in LIVE_GAMES], kept, folder, args)
     _tell_result(result, args)
     if args.plots is not None:
         from tray_agent.evaluation.plots import draw
 
         for path in draw(result, kept, args.plots):
             console.print(f"drawn: {path}")
-    return ExitCode.FAILURE if failed else ExitCode.OK
+    return ExitCode.FAILURE if failed or "failed" in result.get("shared", {}) else ExitCode.OK
 
 
 def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
@@ -128,6 +137,31 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
     ]
 
 
+def _shared(games: list[str], kept: dict[str, Kept], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """The chain over these games: {"shared": its summary}, with what failed added to it."""
+    chain = Chain(tuple(
+        Cell(game, SHARED, 0, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults)
+        for game in games
+    ))  # fmt: skip
+    console = Console(stderr=True)
+    with terminated_like_interrupted(), console.status("starting") as line:
+        told = {"label": ""}
+
+        def tell(label: str, text: str, share: float) -> None:
+            if told["label"] != label:
+                told["label"] = label
+                console.print(label)
+            line.update(f"{label}: {text} ({share:.0%})")
+
+        try:
+            steps = run_chain(chain, folder / SHARED, folder / "recordings", tell, fresh=not args.resume)
+        except TrayAgentError as error:
+            return {"shared": {"failed": str(error)}}
+    result = chain_summary(chain, steps, kept)
+    write_atomic(folder / SHARED / f"{chain.key}.json", json.dumps(result, indent=1) + "\n")
+    return {"shared": result}
+
+
 def _tell_result(result: dict[str, Any], args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(result))
@@ -139,5 +173,9 @@ def _tell_result(result: dict[str, Any], args: argparse.Namespace) -> None:
         f"{'; '.join(result['machines'])}"
     )
     show(console, result, caption)
+    if "games" in result.get("shared", {}):
+        show_chain(console, result["shared"])
+    elif "shared" in result:
+        console.print(f"[red]not taken:[/red] one model for all games: {result['shared']['failed']}")
     for label, why in result["failed"].items():
         console.print(f"[red]not taken:[/red] {label}: {why}")

@@ -1,0 +1,170 @@
+"""The trainer's own loop with a shared model: sessions of two games on disk, one is watched (no process of its own)."""
+
+import queue
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tray_agent.core.controls import Controls
+from tray_agent.core.policy import PolicySpec
+from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.policy.bundle import current_folder
+from tray_agent.sessions.layout import game_folder
+from tray_agent.sessions.writer import SessionWriter
+from tray_agent.training import child
+from tray_agent.training.encoders.source import EncoderSource
+from tray_agent.training.job import TrainerJob
+from tray_agent.training.learner import Learner
+from tray_agent.training.model import ARCHITECTURE
+from tray_agent.training.shared import SharedLearner
+from tray_agent.training.shared_file import read_shared
+
+SPEC = PolicySpec(Controls(("ArrowLeft", "ArrowRight")), rate_hz=2, frame_width=40, frame_height=36)
+VECTORS = {"toy": (0.0,) * 7 + (1.0,), "other": (1.0,) + (0.0,) * 7}
+SILENCE = np.zeros(SPEC.audio_shape, np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """As the trainer runs."""
+    torch.set_num_threads(1)
+
+
+def write(home: Path, game: str) -> Path:
+    """A session in which a square tells the key."""
+    folder = game_folder(home / "sessions", game) / "20260101T000000Z-x"
+    writer = SessionWriter(folder, SPEC, game, VECTORS[game], threaded=False)
+    writer.start()
+    for tick in range(300):
+        right = bool(tick // 7 % 2)
+        pixels = np.full((SPEC.frame_height, SPEC.frame_width, 3), 20, np.uint8)
+        pixels[10:18, (26 if right else 6) :][:, :8] = 230
+        action = np.array([not right, right], np.float32)
+        writer.add(TickSample(tick, tick * 500_000_000, pixels, SILENCE, action, TickFlag.LEARN))
+    writer.close()
+    return folder
+
+
+def job(home: Path, game: str = "toy", **more: Any) -> TrainerJob:
+    folders = {name: home / name for name in ("sessions", "models", "checkpoints")}
+    return replace(TrainerJob(game, VECTORS[game], SPEC, **folders, nice=0, shared=True), **more)
+
+
+Events = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[TrainerJob], tuple[child.Trainer, Events]]:
+    """Makes a trainer whose events are listed, and which is told to quit at its first bundle."""
+
+    def start(one: TrainerJob) -> tuple[child.Trainer, Events]:
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        events: Events = []
+
+        def emit(event: str, **fields: Any) -> None:
+            events.append((event, fields))
+            if event in {"bundle", "held_back"}:
+                inbox.put(({"op": "quit"}, b""))
+
+        monkeypatch.setattr(child, "emit", emit)
+        monkeypatch.setattr(child, "_FIRST_BUNDLE_UPDATES", 50)  # the task is an easy one
+        return child.Trainer(one, inbox), events
+
+    return start
+
+
+def fields_of(events: Events, name: str) -> list[dict[str, Any]]:
+    return [fields for event, fields in events if event == name]
+
+
+def test_only_the_watched_game_gets_a_bundle(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]
+) -> None:
+    """Both games are in the one checkpoint; the other game's bundles are not touched; its damage is told."""
+    write(tmp_path, "toy")
+    write(tmp_path, "other")
+    broken = game_folder(tmp_path / "sessions", "other") / "20260102T000000Z-broken"
+    broken.mkdir()
+    trainer, events = started(job(tmp_path))
+    trainer.run()
+    assert fields_of(events, "ready")[0]["others"] == ["other"]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["toy"]
+    assert current_folder(tmp_path / "models", "toy") is not None
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["shared.safetensors"]
+    model = read_shared(tmp_path / "checkpoints" / "shared.safetensors", ARCHITECTURE)
+    assert model is not None
+    assert model.games["toy"].updates >= 50
+    assert model.games["other"].updates >= 40
+    assert fields_of(events, "skipped")[0]["session"] == broken.name
+    assert not fields_of(events, "fault")
+
+
+def test_bundle_in_use_stays_until_the_model_is_as_good(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]
+) -> None:
+    """What other games did to the model is compared with what plays, not with the model's own last state."""
+    write(tmp_path, "toy")
+    trainer, _ = started(job(tmp_path))
+    trainer.run()
+    plays = current_folder(tmp_path / "models", "toy")
+    path = tmp_path / "checkpoints" / "shared.safetensors"
+    path.unlink()  # worse than forgotten: it knows nothing any more
+    trainer, events = started(job(tmp_path))
+    trainer._remember_what_plays()
+    for _ in trainer._load_sessions():
+        pass
+    torch.nn.init.zeros_(trainer._learner.average.held.weight)
+    trainer._learner.updates = 1
+    trainer._bundle()
+    assert "stays" in fields_of(events, "held_back")[0]["why"]
+    assert current_folder(tmp_path / "models", "toy") == plays
+    assert path.exists()  # other games may have learned on: that is kept
+
+
+def test_not_shared_is_as_ever(tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]) -> None:
+    """Off: the plain learner, all of the memory, a checkpoint for each game; other games are not looked at."""
+    write(tmp_path, "other")
+    one = job(tmp_path, shared=False)
+    trainer, events = started(one)
+    assert type(trainer._learner) is Learner
+    assert trainer._checkpoint == tmp_path / "checkpoints" / "toy" / "trainer.safetensors"
+    assert trainer._replay._max_blocks == one.replay_bytes // (512 * 36 * 40 * 3)
+    assert trainer._others == []
+    assert not events
+    assert TrainerJob.from_message(one.message()) == one
+    assert TrainerJob.from_message(job(tmp_path).message()).shared
+
+
+def test_others_get_their_share_of_the_memory(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]
+) -> None:
+    """All games together never have more than one alone."""
+    write(tmp_path, "other")
+    one = job(tmp_path)
+    trainer, _ = started(one)
+    assert type(trainer._learner) is SharedLearner
+    block = 512 * 36 * 40 * 3
+    blocks = [replay._max_blocks for replay in (trainer._replay, *(other.replay for other in trainer._others))]
+    assert len(blocks) == 2
+    assert sum(blocks) * block <= one.replay_bytes
+
+
+def test_frozen_encoder_is_not_shared(
+    tmp_path: Path,
+    started: Callable[[TrainerJob], tuple[child.Trainer, Events]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is said, and the game learns alone."""
+    scratch = EncoderSource("timm:anything", child.make_or_fall_back("scratch", SPEC).make)
+    monkeypatch.setattr(child, "make_or_fall_back", lambda *_: scratch)
+    write(tmp_path, "other")
+    trainer, events = started(job(tmp_path))
+    assert type(trainer._learner) is Learner
+    assert fields_of(events, "skipped") == [
+        {"session": "trainer.shared", "why": "one model for all games can't be had with the encoder timm:anything"}
+    ]
