@@ -21,7 +21,7 @@ from tray_agent.training.learner import Learner
 from tray_agent.training.model import PolicyNet
 from tray_agent.training.other_games import MOST, OtherGame, load_others, other_games
 from tray_agent.training.replay import Replay, least_bytes
-from tray_agent.training.shared import SharedLearner, nearest, start_from
+from tray_agent.training.shared import SharedLearner, nearest, network_in, start_from
 from tray_agent.training.shared_file import GameParts, read_shared
 from tray_agent.training.shared_parts import NAMES
 
@@ -160,6 +160,14 @@ def test_checkpoint_goes_on_with_every_game(both: SharedLearner, saved: Path) ->
                 assert int(state["step"]) == int(expected["step"])
                 assert torch.allclose(state["exp_avg_sq"], expected["exp_avg_sq"], rtol=0.01)
     assert saved.stat().st_mode & 0o777 == 0o600
+
+
+def test_checkpoint_gives_each_game_its_network(both: SharedLearner, saved: Path) -> None:
+    """Shared and own parts put together again: what plays is the average."""
+    model = read_shared(saved, both.architecture)
+    assert model is not None
+    for game, learner in (("a", both), ("b", both.others["b"])):
+        assert same(weights(network_in(model, game)), weights(learner.average))
 
 
 def test_new_game_leaves_the_others_own_parts_alone(both: SharedLearner, saved: Path) -> None:

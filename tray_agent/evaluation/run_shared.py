@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.run_cell import Printer, emit
-from tray_agent.evaluation.shared_chain import Chain, take_step
+from tray_agent.evaluation.shared_chain import Chain
+from tray_agent.evaluation.shared_step import take_step
 
 
 def main() -> int:
