@@ -36,8 +36,8 @@ from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
 from tray_agent.training.pipe import read_message, unpack_samples
 from tray_agent.training.readiness import Readiness, judge
+from tray_agent.training.schedule import FIRST_UPDATES, BundleSchedule
 
-_FIRST_BUNDLE_UPDATES = 100
 _PROGRESS_EVERY_S = 0.5
 _LOAD_CHUNK = 256
 _TELL_EVERY_S = 10.0
@@ -62,8 +62,7 @@ class Trainer:
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
         self._stopping = False
-        self._last_bundle = 0.0
-        self._bundle_updates = 0
+        self._schedule = BundleSchedule(config.bundle_every_s)
         self._updates_at_data = 0
         self._progress_at = 0.0
         self._rate = 0.0
@@ -171,17 +170,13 @@ class Trainer:
                 self._stopping = True
 
     def _maybe_bundle(self) -> None:
-        if self._bundle_updates == 0:
-            due = self._learner.updates >= _FIRST_BUNDLE_UPDATES or self._is_saturated()
-        else:
-            due = time.monotonic() - self._last_bundle >= self._config.bundle_every_s
-        if due:
+        if self._schedule.is_due(self._learner.updates, time.monotonic(), self._is_saturated()):
             self._bundle()
 
     def _bundle(self) -> None:
-        if not self._learner.can_learn() or self._learner.updates == self._bundle_updates:
+        if not self._learner.can_learn() or self._learner.updates == self._schedule.updates:
             return
-        self._last_bundle, self._bundle_updates = time.monotonic(), self._learner.updates
+        self._schedule.made(self._learner.updates, time.monotonic())
         held_out = self._learner.held_out()
         readiness = judge(self._learner.facts(held_out))
         if worse := self._learner.is_worse(held_out):
@@ -243,7 +238,7 @@ class Trainer:
         )  # fmt: skip
 
     def _finish(self) -> None:
-        if self._learner.updates > self._bundle_updates and self._learner.updates >= _FIRST_BUNDLE_UPDATES:
+        if self._learner.updates > max(self._schedule.updates, FIRST_UPDATES - 1):
             self._bundle()
 
 
