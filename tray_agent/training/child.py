@@ -32,10 +32,11 @@ from tray_agent.training.encoders.feature_replay import FeatureReplay
 from tray_agent.training.encoders.source import make_or_fall_back
 from tray_agent.training.export import Exporter
 from tray_agent.training.job import BATCH, TrainerJob
-from tray_agent.training.learner import Learner
-from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
+from tray_agent.training.learner import Learner, Policy
+from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.pipe import read_message, unpack_samples
 from tray_agent.training.readiness import Readiness, judge
+from tray_agent.training.retrieval import Retrieval
 from tray_agent.training.schedule import FIRST_UPDATES, BundleSchedule
 
 _PROGRESS_EVERY_S = 0.5
@@ -58,7 +59,7 @@ class Trainer:
         self._learner = Learner(
             config.spec, config.vector, self._replay, config.seed, lanes=config.threads, source=self._source
         )
-        self._exporter = Exporter(config.spec)
+        self._exporters = {kind: Exporter(config.spec) for kind in (PolicyNet, Retrieval)}
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
         self._stopping = False
@@ -93,8 +94,11 @@ class Trainer:
 
     def _warm_up_exporter(self) -> None:
         """Trace now, while there is nothing to learn yet: it takes seconds."""
+        self._export(self._learner.policy)
+
+    def _export(self, policy: Policy) -> tuple[bytes, float]:
         with _working(), contextlib.redirect_stdout(sys.stderr):
-            self._exporter.export(self._learner.average)
+            return self._exporters[type(policy)].export(policy)
 
     def _can_work(self) -> bool:
         return not self._paused and self._learner.can_learn() and not self._is_saturated()
@@ -177,20 +181,19 @@ class Trainer:
         if not self._learner.can_learn() or self._learner.updates == self._schedule.updates:
             return
         self._schedule.made(self._learner.updates, time.monotonic())
-        held_out = self._learner.held_out()
+        policy, held_out = self._learner.playing()
         readiness = judge(self._learner.facts(held_out))
         if worse := self._learner.is_worse(held_out):
             emit("held_back", why=worse, held_out=held_out)
             return
         try:
-            onnx, parity = self._exporter.export(self._learner.average)
-            folder = write_bundle(
-                self._config.models, self._manifest(held_out, readiness, parity), onnx, self._run_name()
-            )
+            onnx, parity = self._export(policy)
+            manifest = self._manifest(policy, held_out, readiness, parity)
+            folder = write_bundle(self._config.models, manifest, onnx, self._run_name())
         except BundleError as error:
             emit("fault", what=str(error))
             return
-        self._learner.remember()
+        self._learner.remember(policy)
         emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity,
              readiness=readiness.to_json())  # fmt: skip
         try:
@@ -198,15 +201,16 @@ class Trainer:
         except OSError as error:
             emit("fault", what=f"the learner's checkpoint could not be saved: {error}; free some space")
 
-    def _manifest(self, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
+    def _manifest(self, policy: Policy, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
         spec = self._config.spec
+        notes = [note for note in (policy.about, self._source.about) if note]
         return Manifest(
             game=self._config.game,
             spec=spec,
             vector=self._config.vector,
             relative_bins=dict.fromkeys(spec.controls.relative, RELATIVE_BINS),
             axis_bins=AXIS_BINS,
-            policy=ARCHITECTURE + (f" ({self._source.about})" if self._source.about else ""),
+            policy=ARCHITECTURE + (f" ({'; '.join(notes)})" if notes else ""),
             data={
                 "sessions": self._replay.sessions, "ticks": self._replay.total, "updates": self._learner.updates,
                 "seconds": self._replay.total / spec.rate_hz,

@@ -26,10 +26,12 @@ from torch.nn import functional
 from tray_agent.core.policy import PolicySpec
 from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
+from tray_agent.training.handover import Handover
 from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, FROZEN, RELATIVE_BINS, PolicyNet
 from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
+from tray_agent.training.retrieval import MEMORY, Retrieval
 
 _log = logging.getLogger(__name__)
 LEARNING_RATE = 1e-3
@@ -45,6 +47,7 @@ _STUCK_SHARE = 0.5
 _LEAST_FLOOR = 0.02
 _HABITS = 48
 
+Policy = PolicyNet | Retrieval
 _Outputs = tuple[Tensor, Tensor, Tensor]
 
 
@@ -91,7 +94,9 @@ class Learner:
         self._axis_bins = torch.tensor(AXIS_BINS)
         self._statistics_at = 0
         self._bf16: bool | None = None
-        self._promoted: PolicyNet | None = None
+        self._promoted: Policy | None = None
+        self.handover = Handover()
+        self._memory = Retrieval(self.average)
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -197,7 +202,24 @@ class Learner:
                 wanted = torch.as_tensor(values)
                 yield logits.float(), (wanted[..., None] - bins.to(wanted.device)).abs().argmin(-1)
 
-    def held_out(self, net: PolicyNet | None = None) -> dict[str, float]:
+    @property
+    def policy(self) -> Policy:
+        """What bundles are made of: the average and, until the handover is done, a memory beside it."""
+        return self.average if self.handover.done else self._memory
+
+    def playing(self) -> tuple[Policy, dict[str, float]]:
+        """`policy`, with its memory filled anew, and its measures on held-out stretches."""
+        measures = self.held_out()
+        if self.handover.done:
+            return self.average, measures
+        ticks, weights = self.replay.spread(MEMORY)
+        self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector)
+        self._memory.share.fill_(self.handover.share)
+        with_memory = self.held_out(self._memory)
+        self.handover.take(measures.get("skill"), with_memory.get("skill"))
+        return (self.average, measures) if self.handover.done else (self._memory, with_memory)
+
+    def held_out(self, net: Policy | None = None) -> dict[str, float]:
         """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.
 
         `loss`, as in learning; `baseline_loss` = that of the best constant prediction; `blind_loss` = that without
@@ -269,12 +291,12 @@ class Learner:
         """Actions of the player, rare ones as well."""
         return tuple(tuple(map(float, action)) for action in self.replay.some_actions(_HABITS))
 
-    def remember(self) -> None:
-        """The average as it is now is what plays: `is_worse` compares with it."""
-        self._promoted = copy.deepcopy(self.average)
+    def remember(self, policy: Policy | None = None) -> None:
+        """That policy as it is now (the average if not said) is what plays: `is_worse` compares with it."""
+        self._promoted = copy.deepcopy(policy or self.average)
 
     def is_worse(self, measures: dict[str, float]) -> str:
-        """Why the average must not replace what plays, "" when it may: it does worse on held-out stretches.
+        """Why a policy with these measures must not replace what plays, "" when it may: it does worse where held out.
 
         Skill counts, not the loss: with minutes of data the loss of a good policy rises while it learns to play better
         (too sure where it errs), see decisions/0005-policy.md.
@@ -299,6 +321,7 @@ class Learner:
         write_atomic(path, save(dict(self._tensors()), metadata={
             "architecture": self.architecture, "spec": self.spec.digest, "updates": str(self.updates),
             "statistics_at": str(self._statistics_at), "steps": str(self._steps()),
+            "memory": str(self.handover.share),
         }))  # fmt: skip
 
     def load_checkpoint(self, path: Path) -> bool:
@@ -310,12 +333,14 @@ class Learner:
                     return False
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             counts = [int(metadata[name]) for name in ("updates", "statistics_at", "steps")]
+            handover = Handover(float(metadata.get("memory", "0.0")))
             self._take_tensors(tensors, counts[2])
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             if path.exists():
                 _log.warning("checkpoint %s is not usable (%s); learning begins anew", path, error)
             return False
         self.updates, self._statistics_at = counts[:2]
+        self.handover = handover
         return True
 
     def _take_tensors(self, tensors: dict[str, Tensor], steps: int) -> None:
