@@ -11,6 +11,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
+from tray_agent.training.handover import FIRST_SHARE
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.replay import Replay
@@ -40,15 +41,20 @@ def action(right: bool) -> np.ndarray:
     return np.array([not right, right, 20.0 if right else -7.0, 0.6 if right else -0.4], np.float32)
 
 
-@pytest.fixture(scope="module")
-def replay() -> Replay:
-    """Two minutes in which the side of the square tells everything."""
+def watched(ticks: int) -> Replay:
+    """The side of the square tells everything."""
     random, held = np.random.default_rng(4), Replay(SPEC, 1 << 28)
     silence = np.zeros(SPEC.audio_shape, np.float32)
-    for tick in range(TICKS):
+    for tick in range(ticks):
         right = bool(random.integers(2))
         held.add("s", TickSample(tick, tick, square(right, random), silence, action(right), TickFlag.LEARN))
     return held
+
+
+@pytest.fixture(scope="module")
+def replay() -> Replay:
+    """Two minutes."""
+    return watched(TICKS)
 
 
 def young(replay: Replay, updates: int = 16) -> Learner:
@@ -66,10 +72,9 @@ def learner(replay: Replay) -> Learner:
 
 
 def filled(learner: Learner, share: float) -> Retrieval:
-    memory = Retrieval(learner.average)
+    memory = Retrieval(learner.average, share)
     ticks, weights = learner.replay.spread(MEMORY)
     memory.remember(ticks, torch.from_numpy(weights).float(), torch.zeros(8))
-    memory.share.fill_(share)
     return memory
 
 
@@ -170,3 +175,13 @@ def test_handover_happens_once_and_outlives_the_process(replay: Replay, tmp_path
     learner.save_checkpoint(path)
     assert other.load_checkpoint(path)
     assert other.policy is other.average
+
+
+def test_nothing_is_handed_over_before_anything_is_held_out() -> None:
+    """The network has learned all there is by heart then, so nothing tells who is ahead."""
+    learner = young(watched(80))
+    for _ in range(4):
+        policy, measures = learner.playing()
+        assert isinstance(policy, Retrieval)
+        assert measures == {}
+    assert float(policy.share) == FIRST_SHARE

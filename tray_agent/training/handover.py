@@ -34,9 +34,9 @@ class Handover:
         """Whether the network plays alone."""
         return self.share == 0.0
 
-    def take(self, network: float | None, playing: float | None) -> None:
-        """Skills on held-out stretches: of the network alone, and of what plays. None while there are none."""
-        if network is None or playing is None or self.done:
+    def take(self, network: float, playing: float) -> None:
+        """Skills on held-out stretches: of the network alone, and of what plays."""
+        if self.done:
             return
         self._no_worse = self._no_worse + 1 if network >= playing else 0
         if self._no_worse >= _PATIENCE:

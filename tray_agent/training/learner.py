@@ -96,7 +96,7 @@ class Learner:
         self._bf16: bool | None = None
         self._promoted: Policy | None = None
         self.handover = Handover()
-        self._memory = Retrieval(self.average)
+        self._memory = Retrieval(self.average, self.handover.share)
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -209,15 +209,27 @@ class Learner:
 
     def playing(self) -> tuple[Policy, dict[str, float]]:
         """`policy`, with its memory filled anew, and its measures on held-out stretches."""
-        measures = self.held_out()
-        if self.handover.done:
-            return self.average, measures
-        ticks, weights = self.replay.spread(MEMORY)
-        self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector)
+        if not self.handover.done:
+            ticks, weights = self.replay.spread(MEMORY)
+            self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector)
+            self._hand_over()
+        return self.policy, self.held_out(self.policy)
+
+    def _hand_over(self) -> None:
+        """Compare the network alone with what plays, where there is anything to compare them on."""
+        batch = self.replay.held_out()
+        if batch is not None:
+            with torch.no_grad():
+                network, remembered = self._memory.both(*self._held_out_inputs(batch))
+            mixed = self._memory.mixed(network, remembered)
+            skills = [self._skills(outputs, batch.actions)[0] for outputs in (network, mixed)]
+            if skills[0]:
+                self.handover.take(fmean(skills[0]), fmean(skills[1]))
         self._memory.share.fill_(self.handover.share)
-        with_memory = self.held_out(self._memory)
-        self.handover.take(measures.get("skill"), with_memory.get("skill"))
-        return (self.average, measures) if self.handover.done else (self._memory, with_memory)
+
+    def _held_out_inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        vector = self._vector.expand(len(batch.actions), -1)
+        return torch.from_numpy(batch.frames), torch.from_numpy(batch.audio), vector
 
     def held_out(self, net: Policy | None = None) -> dict[str, float]:
         """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.
@@ -235,7 +247,7 @@ class Learner:
         net = net or self.average
         net.eval()
         actions = torch.from_numpy(batch.actions)
-        inputs = (torch.from_numpy(batch.frames), torch.from_numpy(batch.audio), self._vector.expand(len(actions), -1))
+        inputs = self._held_out_inputs(batch)
         with torch.no_grad():
             outputs = net.from_planes(*inputs)
             loss = float(self._loss(outputs, actions))

@@ -30,6 +30,7 @@ class Retrieval(nn.Module):
 
     Args:
         net: whose features; shared, not copied.
+        share: of the memory in what comes out, 0 to 1; the rest is the network's.
     """
 
     centre: Tensor
@@ -39,9 +40,8 @@ class Retrieval(nn.Module):
     relative: Tensor
     axes: Tensor
     share: Tensor
-    """Of the memory in what comes out; the rest is the network's. 0 to 1."""
 
-    def __init__(self, net: PolicyNet) -> None:
+    def __init__(self, net: PolicyNet, share: float = 1.0) -> None:
         super().__init__()
         self.net = net
         width = net.held.in_features
@@ -51,7 +51,7 @@ class Retrieval(nn.Module):
         self.register_buffer("weights", torch.full((MEMORY,), _NEVER))
         for name, head in sizes.items():
             self.register_buffer(name, torch.zeros(MEMORY, head.out_features))
-        self.register_buffer("share", torch.tensor(1.0))
+        self.register_buffer("share", torch.tensor(share))
 
     @property
     def about(self) -> str:
@@ -93,8 +93,11 @@ class Retrieval(nn.Module):
 
     def from_planes(self, planes: Tensor, audio: Tensor, vector: Tensor) -> Outputs:
         """As `PolicyNet.from_planes`."""
-        own, remembered = self.both(planes, audio, vector)
-        held, relative, axes = (a + self.share * (b - a) for a, b in zip(own, remembered, strict=True))
+        return self.mixed(*self.both(planes, audio, vector))
+
+    def mixed(self, network: Outputs, remembered: Outputs) -> Outputs:
+        """What comes out, by `share`."""
+        held, relative, axes = (a + self.share * (b - a) for a, b in zip(network, remembered, strict=True))
         return held, relative, axes
 
     def both(self, planes: Tensor, audio: Tensor, vector: Tensor) -> tuple[Outputs, Outputs]:
