@@ -4,8 +4,8 @@ A young policy gets better by the second, so at first a bundle is due each time 
 last one's; later the time between bundles counts.
 """
 
-FIRST_UPDATES = 40
-"""The fewest after which a policy plays better than chance (evaluation/EXPERIMENTS.md, "the first ten seconds")."""
+FIRST_UPDATES = 20
+"""With a memory beside the network, as good as any number on ten seconds of play (decisions/0009-retrieval.md)."""
 _GROWTH = 2
 
 
