@@ -12,13 +12,13 @@ def test_first_bundle_comes_soon() -> None:
 
 
 def test_young_policies_are_replaced_often_and_old_ones_by_the_clock() -> None:
-    """With 20 updates a second: each time it has learned twice as long, until that takes longer than `every_s`."""
+    """With 20 updates a second: each time it has learned three times as long, until that takes longer than `every_s`."""
     schedule, due = BundleSchedule(20.0), []
     for second in range(1, 91):
         if schedule.is_due(20 * second, float(second), is_saturated=False):
             due.append(second)
             schedule.made(20 * second, float(second))
-    assert due == [1, 2, 4, 8, 16, 32, 52, 72]
+    assert due == [1, 3, 9, 27, 47, 67, 87]
 
 
 def test_one_who_goes_on_from_a_checkpoint_is_not_hurried() -> None:

@@ -211,7 +211,7 @@ class Learner:
         """`policy`, with its memory filled anew, and its measures on held-out stretches."""
         if not self.handover.done:
             ticks, weights = self.replay.spread(MEMORY)
-            self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector)
+            self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector, bool(self._bf16))
             self._hand_over()
         return self.policy, self.held_out(self.policy)
 

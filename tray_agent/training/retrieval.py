@@ -15,8 +15,8 @@ from tray_agent.training.encoders.source import Encoder
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.replay import Batch
 
-MEMORY = 2048
-"""Ticks remembered at most."""
+MEMORY = 1024
+"""Ticks remembered at most: a minute of most games. More take longer to look at again than they are worth."""
 _SHARPNESS = 30.0  # a likeness (cosine) lower by a thirtieth counts e times less
 _NEVER = -1e4
 _LEAST_CHANCE = 0.01
@@ -68,21 +68,23 @@ class Retrieval(nn.Module):
         """Statistics of the game's picture."""
         return self.net.preprocess
 
-    def remember(self, batch: Batch, weights: Tensor, vector: Tensor) -> None:
+    def remember(self, batch: Batch, weights: Tensor, vector: Tensor, bf16: bool = False) -> None:
         """Forget what was remembered, and take these ticks (MEMORY at most).
 
         Args:
             batch: ticks, as for learning.
             weights: how much each counts, shape (n,).
             vector: game vector, shape (vector_size,).
+            bf16: look at them in bfloat16, where that is faster.
         """
         n = len(batch.actions)
         frames, audio = torch.from_numpy(batch.frames), torch.from_numpy(batch.audio)
         vectors = vector.expand(n, -1)
         self.eval()
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             parts = [slice(i, i + _AT_ONCE) for i in range(0, n, _AT_ONCE)]
-            features = torch.cat([self.net.hidden(frames[p], audio[p], vectors[p]) for p in parts])
+            features = torch.cat([self.net.hidden(frames[p], audio[p], vectors[p]) for p in parts]).float()
+        with torch.no_grad():
             self.centre.copy_(features.mean(0))
             self.keys.zero_()[:n] = functional.normalize(features - self.centre, dim=1)
             self.weights.fill_(_NEVER)[:n] = torch.log(weights / weights.max())

@@ -1,12 +1,12 @@
 """When the next bundle is due (no torch, no clock of its own).
 
-A young policy gets better by the second, so at first a bundle is due each time it has learned twice as long as the
-last one's; later the time between bundles counts.
+A young policy gets better by the second, so at first a bundle is due each time it has learned three times as long
+as the last one's; later the time between bundles counts.
 """
 
 FIRST_UPDATES = 20
 """With a memory beside the network, as good as any number on ten seconds of play (decisions/0009-retrieval.md)."""
-_GROWTH = 2
+_GROWTH = 3
 
 
 class BundleSchedule:
