@@ -12,7 +12,7 @@ def test_first_bundle_comes_soon() -> None:
 
 
 def test_young_policies_are_replaced_often_and_old_ones_by_the_clock() -> None:
-    """With 20 updates a second: each time it has learned three times as long, until that takes longer than `every_s`."""
+    """With 20 updates a second: each time three times as much is learned, until that takes longer than `every_s`."""
     schedule, due = BundleSchedule(20.0), []
     for second in range(1, 91):
         if schedule.is_due(20 * second, float(second), is_saturated=False):
