@@ -241,3 +241,18 @@ def test_some_actions_are_the_players() -> None:
     actions = filled(range(30), keys=(0, 1)).some_actions(12)
     assert actions.shape == (12, 3)
     assert (actions[:, :2] == [0, 1]).all()
+
+
+def test_spread_reaches_over_all_that_can_be_drawn() -> None:
+    """Evenly, each with the weight it is drawn by, without held-out stretches; all of it where the limit allows."""
+    replay = filled(range(2 * HELD_OUT_EVERY * STRETCH))
+    for limit in (40, 10_000):
+        batch, weights = replay.spread(limit)
+        ticks = [names(frames)[-1][1] for frames in batch.frames]
+        assert len(ticks) == len(weights) == min(limit, replay.learnable())
+        assert ticks[0] == 0
+        assert not any(tick // STRETCH % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 for tick in ticks)
+        assert max(np.diff(ticks)) <= STRETCH + 2 * replay.learnable() // len(ticks)
+    assert weights.sum() == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="nothing to learn"):
+        Replay(SPEC, PLENTY).spread(3)

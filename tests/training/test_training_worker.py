@@ -91,7 +91,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     watching.writer.start()
     watching.feed(1400)
     watching.worker.start()
-    watching.wait(lambda s: s.ticks == watching.tick, "every tick to arrive")
+    watching.wait(lambda s: s.ticks == watching.tick and s.updates >= 100, "every tick to arrive, and to be learned")
     early = watching.worker.status.bundles  # these may have been made while ticks were still coming
     watching.wait(lambda s: s.bundles > early, "a bundle of all ticks")
     watching.worker.tell("pause")

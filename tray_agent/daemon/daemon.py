@@ -245,12 +245,16 @@ class Daemon:
         if self._profile is None or self._spec is None:
             return self._no_game()
         if self._learning.policy is None:
-            return self._learning.problem or f"nothing has been learned for {self._profile.name} yet: watch first"
+            return self._learning.problem or self._nothing_learned(self._profile.name)
         if self._learning.cannot:
             return f"what was learned for {self._profile.name} can't play: {self._learning.cannot}"
         if self._front is None:
             return f"{self._profile.name} is not in front"
         return self._guard.problem
+
+    def _nothing_learned(self, game: str) -> str:
+        what_to_do = "play on, a first policy takes some seconds" if self._learning.active else "watch first"
+        return f"nothing has been learned for {game} yet: {what_to_do}"
 
     # -- what the guard reports (main thread) ------------------------------------------------------------------------
 

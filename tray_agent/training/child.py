@@ -31,17 +31,18 @@ from tray_agent.training.encoders.feature_replay import FeatureReplay
 from tray_agent.training.encoders.source import TIMM, make_or_fall_back
 from tray_agent.training.export import Exporter, fill_from
 from tray_agent.training.job import BATCH, TrainerJob
-from tray_agent.training.learner import Learner
+from tray_agent.training.learner import Learner, Policy
 from tray_agent.training.loading import load_session
-from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
+from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.other_games import SHARE as OTHERS_SHARE
 from tray_agent.training.other_games import OtherGame, load_others, other_games
 from tray_agent.training.pipe import read_message, unpack_samples
 from tray_agent.training.readiness import Readiness, judge
+from tray_agent.training.retrieval import Retrieval
+from tray_agent.training.schedule import FIRST_UPDATES, BundleSchedule
 from tray_agent.training.shared import SharedLearner
 from tray_agent.training.shared_file import NAME as SHARED
 
-_FIRST_BUNDLE_UPDATES = 100
 _PROGRESS_EVERY_S = 0.5
 _TELL_EVERY_S = 10.0
 _Message = tuple[dict[str, Any], bytes]
@@ -65,12 +66,11 @@ class Trainer:
         self._replay = self._source.replay(config.spec, mine, config.seed, folder)
         with _working():  # a network for each game
             self._learner = self._new_learner()
-        self._exporter = Exporter(config.spec)
+        self._exporters = {kind: Exporter(config.spec) for kind in (PolicyNet, Retrieval)}
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
         self._paused = False
         self._stopping = False
-        self._last_bundle = 0.0
-        self._bundle_updates = 0
+        self._schedule = BundleSchedule(config.bundle_every_s)
         self._updates_at_data = 0
         self._progress_at = 0.0
         self._rate = 0.0
@@ -121,8 +121,11 @@ class Trainer:
 
     def _warm_up_exporter(self) -> None:
         """Trace now, while there is nothing to learn yet: it takes seconds."""
+        self._export(self._learner.policy)
+
+    def _export(self, policy: Policy) -> tuple[bytes, float]:
         with _working(), contextlib.redirect_stdout(sys.stderr):
-            self._exporter.export(self._learner.average)
+            return self._exporters[type(policy)].export(policy)
 
     def _can_work(self) -> bool:
         return not self._paused and self._learner.can_learn() and not self._is_saturated()
@@ -183,18 +186,14 @@ class Trainer:
                 self._stopping = True
 
     def _maybe_bundle(self) -> None:
-        if self._bundle_updates == 0:
-            due = self._learner.updates >= _FIRST_BUNDLE_UPDATES or self._is_saturated()
-        else:
-            due = time.monotonic() - self._last_bundle >= self._config.bundle_every_s
-        if due:
+        if self._schedule.is_due(self._learner.updates, time.monotonic(), self._is_saturated()):
             self._bundle()
 
     def _bundle(self) -> None:
-        if not self._learner.can_learn() or self._learner.updates == self._bundle_updates:
+        if not self._learner.can_learn() or self._learner.updates == self._schedule.updates:
             return
-        self._last_bundle, self._bundle_updates = time.monotonic(), self._learner.updates
-        held_out = self._learner.held_out()
+        self._schedule.made(self._learner.updates, time.monotonic())
+        policy, held_out = self._learner.playing()
         readiness = judge(self._learner.facts(held_out))
         if worse := self._learner.is_worse(held_out):
             emit("held_back", why=worse, held_out=held_out)
@@ -202,14 +201,13 @@ class Trainer:
                 self._save_if_due()
             return
         try:
-            onnx, parity = self._exporter.export(self._learner.average)
-            folder = write_bundle(
-                self._config.models, self._manifest(held_out, readiness, parity), onnx, self._run_name()
-            )
+            onnx, parity = self._export(policy)
+            manifest = self._manifest(policy, held_out, readiness, parity)
+            folder = write_bundle(self._config.models, manifest, onnx, self._run_name())
         except BundleError as error:
             emit("fault", what=str(error))
             return
-        self._learner.remember()
+        self._learner.remember(policy)
         emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity,
              readiness=readiness.to_json())  # fmt: skip
         self._save_if_due()
@@ -234,15 +232,16 @@ class Trainer:
                 fill_from(playing, load_bundle(folder, self._config.spec).onnx)
                 self._learner.remember(playing)
 
-    def _manifest(self, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
+    def _manifest(self, policy: Policy, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
         spec = self._config.spec
+        notes = [note for note in (policy.about, self._source.about) if note]
         return Manifest(
             game=self._config.game,
             spec=spec,
             vector=self._config.vector,
             relative_bins=dict.fromkeys(spec.controls.relative, RELATIVE_BINS),
             axis_bins=AXIS_BINS,
-            policy=ARCHITECTURE + (f" ({self._source.about})" if self._source.about else ""),
+            policy=ARCHITECTURE + (f" ({'; '.join(notes)})" if notes else ""),
             data={
                 "sessions": self._replay.sessions, "ticks": self._replay.total, "updates": self._learner.updates,
                 "seconds": self._replay.total / spec.rate_hz,
@@ -274,7 +273,7 @@ class Trainer:
         )  # fmt: skip
 
     def _finish(self) -> None:
-        if self._learner.updates > self._bundle_updates and self._learner.updates >= _FIRST_BUNDLE_UPDATES:
+        if self._learner.updates > max(self._schedule.updates, FIRST_UPDATES - 1):
             self._bundle()
         if self._shared and self._learner.updates > self._saved_updates:
             self._save()

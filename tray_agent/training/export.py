@@ -15,19 +15,20 @@ from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import BundleError
 from tray_agent.policy.onnx_policy import OUTPUTS
 from tray_agent.training.model import PolicyNet
+from tray_agent.training.retrieval import Retrieval
 
 MAX_PARITY_ERROR = 1e-3
 _ALWAYS_THERE = ("encoder.stem.", "encoder.top.", "trunk.")
 
 
 class Exporter:
-    """Turns one network's weights into ONNX graphs, again and again."""
+    """Turns one network's weights, or one memory's, into ONNX graphs, again and again."""
 
     def __init__(self, spec: PolicySpec) -> None:
         self._spec = spec
         self._template: onnx.ModelProto | None = None
 
-    def export(self, net: PolicyNet) -> tuple[bytes, float]:
+    def export(self, net: PolicyNet | Retrieval) -> tuple[bytes, float]:
         """Serialized graph and its largest difference from torch on a random input.
 
         Raises:
@@ -54,7 +55,7 @@ class Exporter:
             torch.rand(1, s.vector_size, generator=generator),
         )
 
-    def _trace(self, net: PolicyNet) -> onnx.ModelProto:
+    def _trace(self, net: PolicyNet | Retrieval) -> onnx.ModelProto:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of its own insides
             program = torch.onnx.export(
@@ -65,14 +66,14 @@ class Exporter:
             raise BundleError("torch.onnx.export gave no program")
         return program.model_proto
 
-    def _fill(self, graph: onnx.ModelProto, net: PolicyNet) -> None:
+    def _fill(self, graph: onnx.ModelProto, net: PolicyNet | Retrieval) -> None:
         state = {k: v.detach().cpu().numpy() for k, v in (*net.named_parameters(), *net.named_buffers())}
         for initializer in graph.graph.initializer:
             if initializer.name in state:
                 value = np.ascontiguousarray(state[initializer.name])
                 initializer.CopyFrom(numpy_helper.from_array(value, initializer.name))
 
-    def _parity(self, net: PolicyNet, data: bytes) -> float:
+    def _parity(self, net: PolicyNet | Retrieval, data: bytes) -> float:
         import onnxruntime as ort
 
         session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])

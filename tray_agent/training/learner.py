@@ -26,10 +26,12 @@ from torch.nn import functional
 from tray_agent.core.policy import PolicySpec
 from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
+from tray_agent.training.handover import Handover
 from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, FROZEN, RELATIVE_BINS, PolicyNet
 from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
+from tray_agent.training.retrieval import MEMORY, Retrieval
 from tray_agent.training.shared_parts import SharedParts, new_optimizer
 
 _log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ _STUCK_SHARE = 0.5
 _LEAST_FLOOR = 0.02
 _HABITS = 48
 
+Policy = PolicyNet | Retrieval
 _Outputs = tuple[Tensor, Tensor, Tensor]
 
 
@@ -95,7 +98,9 @@ class Learner:
         self.statistics_at = 0
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
         self._bf16: bool | None = None
-        self._promoted: PolicyNet | None = None
+        self._promoted: Policy | None = None
+        self.handover = Handover()
+        self._memory = Retrieval(self.average, self.handover.share)
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -206,20 +211,47 @@ class Learner:
                 wanted = torch.as_tensor(values)
                 yield logits.float(), (wanted[..., None] - bins.to(wanted.device)).abs().argmin(-1)
 
-    def held_out(self) -> dict[str, float]:
+    @property
+    def policy(self) -> Policy:
+        """What bundles are made of: the average and, until the handover is done, a memory beside it."""
+        return self.average if self.handover.done else self._memory
+
+    def playing(self) -> tuple[Policy, dict[str, float]]:
+        """`policy`, with its memory filled anew, and its measures on held-out stretches."""
+        if not self.handover.done:
+            ticks, weights = self.replay.spread(MEMORY)
+            self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector, bool(self._bf16))
+            self._hand_over()
+        return self.policy, self.held_out(self.policy)
+
+    def _hand_over(self) -> None:
+        """Compare the network alone with what plays, where there is anything to compare them on."""
+        batch = self.replay.held_out()
+        if batch is not None:
+            outputs = (self._outputs(policy, batch) for policy in (self.average, self._memory))
+            skills = [self._skills(said, batch.actions)[0] for said in outputs]
+            if skills[0]:
+                self.handover.take(fmean(skills[0]), fmean(skills[1]))
+        self._memory.share.fill_(self.handover.share)
+
+    def held_out(self, net: Policy | None = None) -> dict[str, float]:
         """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.
 
         `loss`, as in learning; `baseline_loss` = that of the best constant prediction; `blind_loss` = that without
         picture and sound; `balanced_accuracy` = mean over buttons of the mean recall of held and released (0.5 = knows
         nothing), only with buttons; `skill` = mean over the controls that vary, 0 a constant guess, 1 perfect.
+
+        Args:
+            net: whose measures; the average's by default.
         """
         batch = self.replay.held_out()
         if batch is None:
             return {}
         actions = torch.from_numpy(batch.actions)
-        outputs = self._outputs(self.average, batch)
+        policy = net or self.average
+        outputs = self._outputs(policy, batch)
         loss = float(self._loss(outputs, actions))
-        blind = float(self._loss(self._blind_outputs(len(actions)), actions))
+        blind = float(self._loss(self._blind_outputs(policy, len(actions)), actions))
         held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5
         skills, baseline = self._skills(outputs, batch.actions)
         measures = {"ticks": float(len(actions)), "loss": loss, "blind_loss": blind}
@@ -229,7 +261,7 @@ class Learner:
         measures["baseline_loss"] = baseline
         return measures | ({"skill": float(np.mean(skills))} if skills else {})
 
-    def _outputs(self, net: PolicyNet, batch: Batch) -> _Outputs:
+    def _outputs(self, net: Policy, batch: Batch) -> _Outputs:
         """What a network says, on the lanes and a part at a time: all at once takes four times as long."""
         net.eval()
 
@@ -243,11 +275,11 @@ class Learner:
         held, relative, axes = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
         return held, relative, axes
 
-    def _blind_outputs(self, n: int) -> _Outputs:
-        """What the average says n times without picture and sound."""
+    def _blind_outputs(self, net: Policy, n: int) -> _Outputs:
+        """What it says n times without picture and sound."""
         sound = torch.zeros(1, *self.spec.audio_shape)
         with torch.no_grad():
-            said = self.average.from_planes(self.average.encoder.nothing(), sound, self._vector[None])
+            said = net.from_planes(net.encoder.nothing(), sound, self._vector[None])
         held, relative, axes = (output.expand(n, *output.shape[1:]) for output in said)
         return held, relative, axes
 
@@ -292,12 +324,12 @@ class Learner:
         """Actions of the player, rare ones as well."""
         return tuple(tuple(map(float, action)) for action in self.replay.some_actions(_HABITS))
 
-    def remember(self, playing: PolicyNet | None = None) -> None:
-        """What plays, the average as it is now unless another is given: `is_worse` compares with it."""
-        self._promoted = playing or copy.deepcopy(self.average)
+    def remember(self, policy: Policy | None = None) -> None:
+        """That policy as it is now (the average if not said) is what plays: `is_worse` compares with it."""
+        self._promoted = copy.deepcopy(policy or self.average)
 
     def is_worse(self, measures: dict[str, float]) -> str:
-        """Why the average must not replace what plays, "" when it may: it does worse on held-out stretches.
+        """Why a policy with these measures must not replace what plays, "" when it may: it does worse where held out.
 
         Skill counts, not the loss: with minutes of data the loss of a good policy rises while it learns to play better
         (too sure where it errs), see decisions/0005-policy.md.
@@ -324,6 +356,7 @@ class Learner:
         write_atomic(path, save(dict(self._tensors()), metadata={
             "architecture": self.architecture, "spec": self.spec.digest, "updates": str(self.updates),
             "statistics_at": str(self.statistics_at), "steps": str(self._steps()),
+            "memory": str(self.handover.share),
         }))  # fmt: skip
 
     def load_checkpoint(self, path: Path) -> bool:
@@ -335,12 +368,14 @@ class Learner:
                     return False
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
             counts = [int(metadata[name]) for name in ("updates", "statistics_at", "steps")]
+            handover = Handover(float(metadata.get("memory", "0.0")))
             self._take_tensors(tensors, counts[2])
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             if path.exists():
                 _log.warning("checkpoint %s is not usable (%s); learning begins anew", path, error)
             return False
         self.updates, self.statistics_at = counts[:2]
+        self.handover = handover
         return True
 
     def checkpoint_due(self) -> bool:

@@ -32,6 +32,9 @@ class PolicyNet(nn.Module):
     `axes` (batch, axes, len(AXIS_BINS)).
     """
 
+    about = ""
+    """What a bundle's manifest says of it beside the architecture."""
+
     def __init__(
         self, spec: PolicySpec, encoder: Encoder | None = None, width: int = 512, dropout: float = 0.3
     ) -> None:
@@ -71,7 +74,18 @@ class PolicyNet(nn.Module):
 
     def from_planes(self, planes: Tensor, audio: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `forward`, from what `replay.Batch.frames` holds: what the encoder learns from."""
-        hidden = self.trunk(torch.cat([self.encoder(planes, vector), self.sound(audio)], dim=1))
-        relative = self.relative(hidden).unflatten(1, (-1, len(RELATIVE_BINS)))
-        axes = self.axes(hidden).unflatten(1, (-1, len(AXIS_BINS)))
-        return self.held(hidden)[:, : self.sizes[0]], relative[:, : self.sizes[1]], axes[:, : self.sizes[2]]
+        return self.heads(self.hidden(planes, audio, vector))
+
+    def hidden(self, planes: Tensor, audio: Tensor, vector: Tensor) -> Tensor:
+        """What the heads decide by, shape (batch, width)."""
+        features: Tensor = self.trunk(torch.cat([self.encoder(planes, vector), self.sound(audio)], dim=1))
+        return features
+
+    def heads(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs for what `hidden` gave."""
+        return self.shaped(self.held(hidden), self.relative(hidden), self.axes(hidden))
+
+    def shaped(self, held: Tensor, relative: Tensor, axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Outputs in their shapes, from flat rows as the heads give them."""
+        relative, axes = relative.unflatten(1, (-1, len(RELATIVE_BINS))), axes.unflatten(1, (-1, len(AXIS_BINS)))
+        return held[:, : self.sizes[0]], relative[:, : self.sizes[1]], axes[:, : self.sizes[2]]

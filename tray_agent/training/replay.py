@@ -196,6 +196,19 @@ class Replay:
         """
         return self._gather(*self._drawn(n))
 
+    def spread(self, limit: int) -> tuple[Batch, npt.NDArray[np.float64]]:
+        """Up to `limit` of the ticks that can be drawn, spread evenly, and how often each is drawn.
+
+        Raises:
+            ValueError: nothing learnable yet.
+        """
+        index = self._indexed()
+        count = len(index.learn)
+        if not count:
+            raise ValueError("nothing to learn from yet")
+        places = np.linspace(0, count - 1, min(limit, count)).astype(np.int64)
+        return self._gather(index, index.learn[places]), np.diff(index.cumulative, prepend=0.0)[places]
+
     def held_out(self, limit: int = 512) -> Batch | None:
         """Evenly spread ticks of the held-out stretches, None while there are none."""
         index = self._indexed()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource, make_or_fall_back
+from tray_agent.training.handover import Handover
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.other_games import OtherGame
@@ -146,6 +147,7 @@ class SharedLearner(Learner):
         own = {name: p for name, p in member.net.named_parameters() if name not in shared}
         self._take_moments(own, known.tensors, known.steps)
         member.updates, member.statistics_at = known.updates, known.statistics_at
+        member.handover = Handover(0.0)  # a memory helps in a game's first minute only
         return True
 
     def _take_moments(self, named: dict[str, nn.Parameter], tensors: Tensors, steps: int) -> None:
