@@ -45,6 +45,7 @@ class Retrieval(nn.Module):
         super().__init__()
         self.net = net
         width = net.held.in_features
+        # the graph's outputs have the plain names
         sizes = {"kept_held": net.held, "kept_relative": net.relative, "kept_axes": net.axes}
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("keys", torch.zeros(MEMORY, width))
