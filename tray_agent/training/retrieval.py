@@ -36,16 +36,17 @@ class Retrieval(nn.Module):
     centre: Tensor
     keys: Tensor
     weights: Tensor
-    held: Tensor
-    relative: Tensor
-    axes: Tensor
+    kept_held: Tensor
+    kept_relative: Tensor
+    kept_axes: Tensor
     share: Tensor
 
     def __init__(self, net: PolicyNet, share: float = 1.0) -> None:
         super().__init__()
         self.net = net
         width = net.held.in_features
-        sizes = {"held": net.held, "relative": net.relative, "axes": net.axes}
+        # the graph's outputs have the plain names
+        sizes = {"kept_held": net.held, "kept_relative": net.relative, "kept_axes": net.axes}
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("keys", torch.zeros(MEMORY, width))
         self.register_buffer("weights", torch.full((MEMORY,), _NEVER))
@@ -107,15 +108,17 @@ class Retrieval(nn.Module):
         features = self.net.hidden(planes, audio, vector)
         alike = functional.normalize(features - self.centre, dim=1) @ self.keys.T
         near = torch.softmax(_SHARPNESS * alike + self.weights, dim=1)
-        held = torch.logit((near @ self.held).clamp(_LEAST_CHANCE, 1.0 - _LEAST_CHANCE))
-        relative, axes = (torch.log((near @ bins).clamp(min=_LEAST_CHANCE)) for bins in (self.relative, self.axes))
+        held = torch.logit((near @ self.kept_held).clamp(_LEAST_CHANCE, 1.0 - _LEAST_CHANCE))
+        relative, axes = (
+            torch.log((near @ bins).clamp(min=_LEAST_CHANCE)) for bins in (self.kept_relative, self.kept_axes)
+        )
         return self.net.heads(features), self.net.shaped(held, relative, axes)
 
     def _take_actions(self, actions: Tensor) -> None:
         n = len(actions)
         held, relative, axes = self.net.spec.controls.split(actions)  # type: ignore[arg-type]
-        self.held.zero_()[:n, : held.shape[1]] = torch.as_tensor(held)
-        for memory, values, bins in ((self.relative, relative, RELATIVE_BINS), (self.axes, axes, AXIS_BINS)):
+        self.kept_held.zero_()[:n, : held.shape[1]] = torch.as_tensor(held)
+        for memory, values, bins in ((self.kept_relative, relative, RELATIVE_BINS), (self.kept_axes, axes, AXIS_BINS)):
             nearest = (torch.as_tensor(values)[..., None] - torch.tensor(bins)).abs().argmin(-1)
             chosen = functional.one_hot(nearest, len(bins)).flatten(1).float()
             memory.zero_()[:n, : chosen.shape[1]] = chosen
