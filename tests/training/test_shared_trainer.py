@@ -16,7 +16,7 @@ from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.policy.bundle import current_folder
 from tray_agent.sessions.layout import game_folder
 from tray_agent.sessions.writer import SessionWriter
-from tray_agent.training import child
+from tray_agent.training import child, schedule
 from tray_agent.training.encoders.source import EncoderSource
 from tray_agent.training.job import TrainerJob
 from tray_agent.training.learner import Learner
@@ -72,7 +72,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[TrainerJob], tuple[chi
                 inbox.put(({"op": "quit"}, b""))
 
         monkeypatch.setattr(child, "emit", emit)
-        monkeypatch.setattr(child, "_FIRST_BUNDLE_UPDATES", 50)  # the task is an easy one
+        for module in (child, schedule):
+            monkeypatch.setattr(module, "FIRST_UPDATES", 50)  # the task is an easy one
         return child.Trainer(one, inbox), events
 
     return start

@@ -19,6 +19,8 @@ from tray_agent.training.retrieval import Retrieval
 
 MAX_PARITY_ERROR = 1e-3
 _ALWAYS_THERE = ("encoder.stem.", "encoder.top.", "trunk.")
+_BESIDE_MEMORY = "net."
+"""Names of a network's weights begin so in a graph that has a memory as well."""
 
 
 class Exporter:
@@ -92,7 +94,7 @@ class Exporter:
 
 
 def fill_from(net: PolicyNet, data: bytes) -> None:
-    """Put the weights of an exported graph into a network of the same shape.
+    """Put the weights of an exported graph into a network of the same shape; a memory beside them is left out.
 
     Raises:
         BundleError: it is the graph of another network.
@@ -100,7 +102,8 @@ def fill_from(net: PolicyNet, data: bytes) -> None:
     state = dict((*net.named_parameters(), *net.named_buffers()))
     wanted = {name for name in state if name.startswith(_ALWAYS_THERE)}
     try:
-        held = {i.name: i for i in onnx.load_model_from_string(data).graph.initializer if i.name in state}
+        named = {i.name.removeprefix(_BESIDE_MEMORY): i for i in onnx.load_model_from_string(data).graph.initializer}
+        held = {name: initializer for name, initializer in named.items() if name in state}
         with torch.no_grad():
             for name, initializer in held.items():
                 state[name].copy_(torch.from_numpy(numpy_helper.to_array(initializer).copy()))
