@@ -87,5 +87,6 @@ class PolicyNet(nn.Module):
 
     def shaped(self, held: Tensor, relative: Tensor, axes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Outputs in their shapes, from flat rows as the heads give them."""
-        relative, axes = relative.unflatten(1, (-1, len(RELATIVE_BINS))), axes.unflatten(1, (-1, len(AXIS_BINS)))
+        relative = relative.reshape(-1, max(1, self.sizes[1]), len(RELATIVE_BINS))
+        axes = axes.reshape(-1, max(1, self.sizes[2]), len(AXIS_BINS))
         return held[:, : self.sizes[0]], relative[:, : self.sizes[1]], axes[:, : self.sizes[2]]
