@@ -114,9 +114,9 @@ def test_lanes_work_with_several_games() -> None:
     learner = beginner(replay=replay(), others=(other("b", WIDER, replay(WIDER, swapped=True)),), lanes=2)
     while learner.updates < 96:
         learner.update()
-    learner.close()
     assert learner.held_out()["balanced_accuracy"] > 0.9
     assert learner.others["b"].held_out()["balanced_accuracy"] > 0.9
+    learner.close()
 
 
 def test_other_games_take_turns() -> None:

@@ -18,6 +18,7 @@ from tray_agent.sessions.layout import game_folder
 from tray_agent.sessions.writer import SessionWriter
 from tray_agent.training import child, schedule
 from tray_agent.training.encoders.source import EncoderSource
+from tray_agent.training.handover import Handover
 from tray_agent.training.job import TrainerJob
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE
@@ -120,6 +121,7 @@ def test_bundle_in_use_stays_until_the_model_is_as_good(
     for _ in trainer._load_sessions():
         pass
     torch.nn.init.zeros_(trainer._learner.average.held.weight)
+    trainer._learner.handover = Handover(0.0)
     trainer._learner.updates = 1
     trainer._bundle()
     assert "stays" in fields_of(events, "held_back")[0]["why"]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 OURS = "ours"
-ENCODERS = {OURS: "scratch", "ours-bundled": "bundled"}
+ENCODERS = {OURS: "bundled", "ours-scratch": "scratch"}
 """The product's own policies, with the setting `trainer.encoder` of each."""
 REFERENCES = "references"
 """The cell of a game that holds random, constant and player scores; it has no seed."""

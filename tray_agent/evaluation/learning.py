@@ -9,7 +9,7 @@ from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ENCODERS, Cell
+from tray_agent.evaluation.cell import ENCODERS, OURS, Cell
 from tray_agent.evaluation.recording import Tell
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import TrainerJob
@@ -60,7 +60,7 @@ class TimedLearning:
         """Store.
 
         Args:
-            cell: policy (of ENCODERS), seed and threads count.
+            cell: policy, seed and threads count.
             profile: whose vector conditions the policy.
             spec: of the sessions.
             sessions: root folder of the sessions to learn from.
@@ -71,7 +71,7 @@ class TimedLearning:
         self._job = TrainerJob(
             profile.name, tuple(profile.vector8), spec, sessions, folder / "models", folder / "checkpoints",
             bundle_every_s=_BUNDLE_EVERY_S, nice=0, threads=cell.threads, seed=cell.seed,
-            encoder=ENCODERS[cell.policy], shared=shared,
+            encoder=ENCODERS.get(cell.policy, ENCODERS[OURS]), shared=shared,
         )  # fmt: skip
         self._learned = Learned()
         self._began = 0.0

@@ -105,13 +105,13 @@ class Trainer(Model):
         default=30.0, ge=5, le=600, description="A newer policy is ready at least so often.", examples=["30"]
     )
     encoder: Annotated[str, AfterValidator(_encoder)] = Field(
-        default="scratch",
+        default="bundled",
         max_length=500,
         description=(
-            "What looks at the picture: scratch (learned from nothing), bundled (begins with weights that come with "
-            "the program), timm:NAME or timm:NAME@FILE (a large pretrained network that stays as it is; slow)."
+            "What looks at the picture: bundled (begins with weights that come with the program), scratch (learned "
+            "from nothing), timm:NAME or timm:NAME@FILE (a large pretrained network that stays as it is; slow)."
         ),
-        examples=["bundled"],
+        examples=["scratch"],
     )
     shared: bool = Field(
         default=False,

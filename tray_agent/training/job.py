@@ -36,7 +36,7 @@ class TrainerJob:
     nice: int = 10
     threads: int = 1
     seed: int = 0
-    encoder: str = "scratch"
+    encoder: str = "bundled"
     shared: bool = False
 
     def message(self) -> dict[str, Any]:
