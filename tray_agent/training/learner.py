@@ -78,8 +78,7 @@ class Learner:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = PolicyNet(spec, source.make(spec))
         source.begin(self.net.encoder)
-        self.average = PolicyNet(spec, source.make(spec))
-        self.average.load_state_dict(self.net.state_dict())
+        self.average = copy.deepcopy(self.net)  # made anew it would take a second for weights nobody needs
         self.net.to(self.device)
         self._parameters = _learned(self.net)
         self.optimizer = torch.optim.AdamW(self._parameters, LEARNING_RATE, weight_decay=1e-2, fused=True)
