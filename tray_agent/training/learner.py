@@ -79,8 +79,7 @@ class Learner:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = PolicyNet(spec, source.make(spec))
         source.begin(self.net.encoder)
-        self.average = PolicyNet(spec, source.make(spec))
-        self.average.load_state_dict(self.net.state_dict())
+        self.average = copy.deepcopy(self.net)  # made anew it would take a second for weights nobody needs
         if shared is not None:
             shared.join(self.net, self.average)
         self.net.to(self.device)
