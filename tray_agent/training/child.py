@@ -37,7 +37,7 @@ from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, Po
 from tray_agent.training.other_games import SHARE as OTHERS_SHARE
 from tray_agent.training.other_games import OtherGame, load_others, other_games
 from tray_agent.training.pipe import read_message, unpack_samples
-from tray_agent.training.readiness import Readiness, judge
+from tray_agent.training.readiness import PATIENCE_PASSES, Readiness, judge
 from tray_agent.training.retrieval import Retrieval
 from tray_agent.training.schedule import FIRST_UPDATES, BundleSchedule
 from tray_agent.training.shared import SharedLearner
@@ -194,7 +194,8 @@ class Trainer:
             return
         self._schedule.made(self._learner.updates, time.monotonic())
         policy, held_out = self._learner.playing()
-        readiness = judge(self._learner.facts(held_out))
+        facts = self._learner.facts(held_out)
+        readiness = judge(facts)
         if worse := self._learner.is_worse(held_out):
             emit("held_back", why=worse, held_out=held_out)
             if self._shared:  # what it holds of other games has learned on
@@ -207,7 +208,8 @@ class Trainer:
         except BundleError as error:
             emit("fault", what=str(error))
             return
-        self._learner.remember(policy)
+        if facts.passes >= PATIENCE_PASSES:  # the luck of a very young policy is no yardstick for those that follow
+            self._learner.remember(policy)
         emit("bundle", folder=str(folder), updates=self._learner.updates, held_out=held_out, parity=parity,
              readiness=readiness.to_json())  # fmt: skip
         self._save_if_due()
