@@ -11,7 +11,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
-from tray_agent.training.handover import FIRST_SHARE
+from tray_agent.training.handover import SHARES
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.replay import Replay
@@ -185,4 +185,4 @@ def test_nothing_is_handed_over_before_anything_is_held_out() -> None:
         policy, measures = learner.playing()
         assert isinstance(policy, Retrieval)
         assert measures == {}
-    assert float(policy.share) == FIRST_SHARE
+    assert float(policy.share) == SHARES[0]

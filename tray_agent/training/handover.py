@@ -1,20 +1,18 @@
 """From memory to network: how much of the memory plays while the network is young (no torch).
 
-One way only: the memory's share falls and never rises again, so that nothing goes back and forth. It falls a step when
-the network alone was no worse than what plays, on stretches nobody learned from, twice in a row: one such measure on
-ten seconds of play says little.
+One way only, so that nothing goes back and forth: half memory, half network, until the network alone was no worse than
+both on stretches nobody learned from, twice in a row. One such measure on ten seconds of play says little.
 """
 
-SHARES = (1.0, 0.5, 0.0)
+SHARES = (0.5, 0.0)
 """Of the memory, in this order."""
-FIRST_SHARE = 0.5
 _PATIENCE = 2
 
 
 class Handover:
     """One trainer's."""
 
-    def __init__(self, share: float = FIRST_SHARE) -> None:
+    def __init__(self, share: float = SHARES[0]) -> None:
         """Store.
 
         Args:
