@@ -10,7 +10,7 @@ from tray_agent.evaluation.store import Kept
 
 _COLOURS = {OURS: "#2a6fdb"}
 _OTHERS = ("#9aa5b1", "#c9a66b", "#8fb996", "#c58fb0", "#8f93c5", "#d0d0d0")
-_LOWEST = -0.5  # a bar that goes further down says nothing more
+_LOWEST = -0.5  # a bar that goes further down ends there, with its value below it
 
 
 def draw(result: dict[str, Any], kept: dict[str, Kept], folder: Path) -> list[Path]:
@@ -57,6 +57,9 @@ def _scores(result: dict[str, Any], path: Path) -> Path:
             [max(0.0, v[2] - h) for h, v in zip(heights, shown, strict=True)],
         ]
         axes.bar(places, heights, width, yerr=errors, label=name, color=_colour(name, number), error_kw={"lw": 0.8})
+        for place, (value, *_) in zip(places, shown, strict=True):
+            if value < _LOWEST:
+                axes.text(place, _LOWEST - 0.02, f"{value:.1f}", ha="center", va="top", fontsize=8)
     axes.axhline(1.0, color="black", lw=0.8, ls="--")
     axes.axhline(0.0, color="black", lw=0.8)
     axes.text(len(games) - 0.45, 1.02, "the player", ha="right", fontsize=8)
