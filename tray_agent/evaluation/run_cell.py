@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,13 @@ def take(cell: Cell, recordings: Path) -> dict[str, Any]:
 def main() -> int:
     """Entry of the process."""
     cell, recordings = Cell.from_json(json.loads(sys.argv[1])), Path(sys.argv[2])
+    return answer(lambda: take(cell, recordings))
+
+
+def answer(measure: Callable[[], dict[str, Any]]) -> int:
+    """Print what `measure` returns, or why it could not; the process's exit code."""
     try:
-        emit({"result": take(cell, recordings)})
+        emit({"result": measure()})
     except TrayAgentError as error:
         emit({"error": str(error)})
         return 1

@@ -7,8 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.run_cell import Printer, emit
+from tray_agent.evaluation.run_cell import Printer, answer
 from tray_agent.evaluation.shared_chain import Chain
 from tray_agent.evaluation.shared_step import take_step
 
@@ -16,12 +15,7 @@ from tray_agent.evaluation.shared_step import take_step
 def main() -> int:
     """Entry of the process."""
     chain, folder, recordings = Chain.from_json(json.loads(sys.argv[1])), Path(sys.argv[3]), Path(sys.argv[4])
-    try:
-        emit({"result": take_step(chain, sys.argv[2], folder, recordings, Printer())})
-    except TrayAgentError as error:
-        emit({"error": str(error)})
-        return 1
-    return 0
+    return answer(lambda: take_step(chain, sys.argv[2], folder, recordings, Printer()))
 
 
 if __name__ == "__main__":

@@ -216,22 +216,17 @@ class Learner:
         return self.average if self.handover.done else self._memory
 
     def playing(self) -> tuple[Policy, dict[str, float]]:
-        """`policy`, with its memory filled anew, and its measures on held-out stretches."""
+        """`policy`, with its memory filled anew, and its measures on held-out stretches; may hand over."""
+        alone = self.held_out()
         if not self.handover.done:
             ticks, weights = self.replay.spread(MEMORY)
             self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector, bool(self._bf16))
-            self._hand_over()
-        return self.policy, self.held_out(self.policy)
-
-    def _hand_over(self) -> None:
-        """Compare the network alone with what plays, where there is anything to compare them on."""
-        batch = self.replay.held_out()
-        if batch is not None:
-            outputs = (self._outputs(policy, batch) for policy in (self.average, self._memory))
-            skills = [self._skills(said, batch.actions)[0] for said in outputs]
-            if skills[0]:
-                self.handover.take(fmean(skills[0]), fmean(skills[1]))
-        self._memory.share.fill_(self.handover.share)
+            both = self.held_out(self._memory)
+            if "skill" in alone:
+                self.handover.take(alone["skill"], both["skill"])
+            if not self.handover.done:
+                return self._memory, both
+        return self.average, alone
 
     def held_out(self, net: Policy | None = None) -> dict[str, float]:
         """Measures on stretches never learned from, each beside its do-nothing baseline; {} while there are none.

@@ -96,23 +96,20 @@ class Retrieval(nn.Module):
 
     def from_planes(self, planes: Tensor, audio: Tensor, vector: Tensor) -> Outputs:
         """As `PolicyNet.from_planes`."""
-        return self.mixed(*self.both(planes, audio, vector))
-
-    def mixed(self, network: Outputs, remembered: Outputs) -> Outputs:
-        """What comes out, by `share`."""
-        held, relative, axes = (a + self.share * (b - a) for a, b in zip(network, remembered, strict=True))
+        features = self.net.hidden(planes, audio, vector)
+        pairs = zip(self.net.heads(features), self._remembered(features), strict=True)
+        held, relative, axes = (network + self.share * (memory - network) for network, memory in pairs)
         return held, relative, axes
 
-    def both(self, planes: Tensor, audio: Tensor, vector: Tensor) -> tuple[Outputs, Outputs]:
-        """What the network alone says, and what the memory alone says."""
-        features = self.net.hidden(planes, audio, vector)
+    def _remembered(self, features: Tensor) -> Outputs:
+        """What the memory alone says."""
         alike = functional.normalize(features - self.centre, dim=1) @ self.keys.T
         near = torch.softmax(_SHARPNESS * alike + self.weights, dim=1)
         held = torch.logit((near @ self.kept_held).clamp(_LEAST_CHANCE, 1.0 - _LEAST_CHANCE))
         relative, axes = (
             torch.log((near @ bins).clamp(min=_LEAST_CHANCE)) for bins in (self.kept_relative, self.kept_axes)
         )
-        return self.net.heads(features), self.net.shaped(held, relative, axes)
+        return self.net.shaped(held, relative, axes)
 
     def _take_actions(self, actions: Tensor) -> None:
         n = len(actions)
