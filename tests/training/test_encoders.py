@@ -421,8 +421,10 @@ def test_with_nothing_at_all_it_learns_from_scratch(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "choice", ["scratch", "bundled", "timm:mobilenetv3_small_100.lamb_in1k", "timm:vit_small@/a b/w.safetensors"]
-)
+    "choice",
+    ["scratch", "bundled", "start:/a b/w.safetensors", "timm:mobilenetv3_small_100.lamb_in1k",
+     "timm:vit_small@/a b/w.safetensors"],
+)  # fmt: skip
 def test_setting_takes(tmp_path: Path, choice: str) -> None:
     """All that `make_encoder` knows."""
     path = tmp_path / "tray_agent.yaml"
@@ -430,7 +432,7 @@ def test_setting_takes(tmp_path: Path, choice: str) -> None:
     assert load(path, AppSettings).trainer.encoder == choice
 
 
-@pytest.mark.parametrize("choice", ["", "resnet", "timm:", "timm:../x", "Scratch"])
+@pytest.mark.parametrize("choice", ["", "resnet", "start:", "timm:", "timm:../x", "Scratch"])
 def test_setting_refuses(tmp_path: Path, choice: str) -> None:
     """And nothing else; the message lists what there is."""
     path = tmp_path / "tray_agent.yaml"

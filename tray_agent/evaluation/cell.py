@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 OURS = "ours"
-ENCODERS = {OURS: "bundled", "ours-scratch": "scratch"}
-"""The product's own policies, with the setting `trainer.encoder` of each."""
+OURS_START = "ours-start"
+ENCODERS = {OURS: "bundled", "ours-scratch": "scratch", OURS_START: "start:"}
+"""The product's own policies, with the setting `trainer.encoder` of each; a cell's file follows the last."""
 REFERENCES = "references"
 """The cell of a game that holds random, constant and player scores; it has no seed."""
 SEED_STRIDE = 1_000_000
 """Episodes of different purposes never share a seed: watching, validating, playing are so far apart."""
+_OF_START = ("start", "start_digest")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Cell:
         threads: cores that learning may use.
         faults: whether the player has human faults (delay, noise, pauses).
         more: "" or what follows the first learning: "corrections" or "watching", for as many minutes again.
+        start: path of the file that OURS_START begins with, else "". It may lie elsewhere next time.
+        start_digest: of that file's content, else "".
     """
 
     game: str
@@ -39,11 +43,14 @@ class Cell:
     threads: int = 2
     faults: bool = False
     more: str = ""
+    start: str = ""
+    start_digest: str = ""
 
     @property
     def key(self) -> str:
-        """File name of its result: readable, and another one whenever any field differs."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        """File name of its result: readable, and another one whenever any field but `start` differs."""
+        fields = {name: value for name, value in self.to_json().items() if name != "start"}
+        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.game.replace(':', '_')}.{self.policy}.s{self.seed}.{digest}"
 
     @property
@@ -59,9 +66,14 @@ class Cell:
         """Whose policy, and what it had more than one learning: a column of the table."""
         return f"{self.policy} + {self.more}" if self.more else self.policy
 
+    @property
+    def encoder(self) -> str:
+        """The setting `trainer.encoder` it learns with."""
+        return ENCODERS.get(self.policy, ENCODERS[OURS]) + self.start
+
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
+        """Plain data, without fields of OURS_START for others: results from before there was one keep their keys."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _OF_START}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "Cell":

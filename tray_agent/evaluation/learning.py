@@ -9,7 +9,7 @@ from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ENCODERS, OURS, Cell
+from tray_agent.evaluation.cell import Cell
 from tray_agent.evaluation.recording import Tell
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import TrainerJob
@@ -71,7 +71,7 @@ class TimedLearning:
         self._job = TrainerJob(
             profile.name, tuple(profile.vector8), spec, sessions, folder / "models", folder / "checkpoints",
             bundle_every_s=_BUNDLE_EVERY_S, nice=0, threads=cell.threads, seed=cell.seed,
-            encoder=ENCODERS.get(cell.policy, ENCODERS[OURS]), shared=shared,
+            encoder=cell.encoder, shared=shared,
         )  # fmt: skip
         self._learned = Learned()
         self._began = 0.0
@@ -81,12 +81,14 @@ class TimedLearning:
         """Learn.
 
         Raises:
-            TrayAgentError: the trainer failed, or no bundle came of it.
+            TrayAgentError: the trainer failed or began with another encoder than the cell's, or no bundle came of it.
         """
         worker = TrainingWorker(self._job, self._take)
         worker.start()
         try:
             self._wait_until_ready(worker)
+            if note := worker.status.encoder_note:
+                raise TrayAgentError(f"not measured with another encoder than was asked for: {note}")
             self._began = time.monotonic()
             self._learned.earlier_updates = worker.status.updates
             while (passed := time.monotonic() - self._began) < seconds:

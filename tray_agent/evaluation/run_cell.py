@@ -17,6 +17,7 @@ from tray_agent.evaluation.cell import ENCODERS, REFERENCES, Cell
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.peer_cell import take_peer
 from tray_agent.evaluation.references import take_references
+from tray_agent.evaluation.start_file import check_unchanged
 from tray_agent.settings.snapshot import load_settings
 
 _TELL_EVERY_S = 0.5
@@ -49,6 +50,7 @@ def take(cell: Cell, recordings: Path) -> dict[str, Any]:
         TrayAgentError: it can't be measured here; the message says why.
     """
     profile = load_settings().game(cell.game)
+    check_unchanged(cell)
     tell = Printer()
     if cell.policy == REFERENCES and cell.game not in LIVE_GAMES:
         return take_references(cell, tell)

@@ -80,12 +80,12 @@ class Limits(Model):
     )
 
 
-_ENCODER = re.compile(r"scratch|bundled|timm:[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?(@.+)?")
+_ENCODER = re.compile(r"scratch|bundled|start:.+|timm:[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?(@.+)?")
 
 
 def _encoder(name: str) -> str:
     if not _ENCODER.fullmatch(name):
-        known = "Take scratch, bundled, timm:NAME, or timm:NAME@FILE with the full path of its weights."
+        known = "Take scratch, bundled, start:FILE, timm:NAME or timm:NAME@FILE, with the full path of a file."
         raise mistake(f"there is no encoder {name!r}", known)
     return name
 
@@ -109,7 +109,8 @@ class Trainer(Model):
         max_length=500,
         description=(
             "What looks at the picture: bundled (begins with weights that come with the program), scratch (learned "
-            "from nothing), timm:NAME or timm:NAME@FILE (a large pretrained network that stays as it is; slow)."
+            "from nothing), start:FILE (begins with weights made of games you have watched), timm:NAME or "
+            "timm:NAME@FILE (a large pretrained network that stays as it is; slow)."
         ),
         examples=["scratch"],
     )

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,7 @@ class Learner:
         """What checkpoints must agree in."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = PolicyNet(spec, source.make(spec))
-        source.begin(self.net.encoder)
+        source.begin(self.net)
         self.average = copy.deepcopy(self.net)  # made anew it would take a second for weights nobody needs
         if shared is not None:
             shared.join(self.net, self.average)
@@ -118,6 +118,18 @@ class Learner:
     def take_probe(self, other: "Learner") -> None:
         """What it found out about this machine need not be found out again."""
         self._bf16 = other._bf16
+
+    def begin_again(self, begin: Callable[[PolicyNet], None]) -> None:
+        """As a new game is begun; what is known of the picture and of this machine stays. For learners of one lane.
+
+        Args:
+            begin: puts weights into the network; those it leaves alone stay as learned, heads and FiLM excepted.
+        """
+        self.net.renew()
+        begin(self.net)
+        _copy_weights(self.net, self.average)
+        self.optimizer.state.clear()
+        self.updates, self.loss = 0, float("nan")
 
     def close(self) -> None:
         """End the lanes."""

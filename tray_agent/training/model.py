@@ -66,8 +66,13 @@ class PolicyNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.requires_grad:
                 nn.init.orthogonal_(module.weight, 2**0.5)
                 nn.init.zeros_(cast("Tensor", module.bias))
-        for head in (self.held, self.relative, self.axes, self.encoder.film):
-            nn.init.orthogonal_(head.weight, 0.01)
+        self.renew()
+
+    def renew(self) -> None:
+        """What belongs to one game alone as it begins, near zero: heads (its controls), FiLM (its vector)."""
+        for layer in (self.held, self.relative, self.axes, self.encoder.film):
+            nn.init.orthogonal_(layer.weight, 0.01)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, frames: Tensor, audio: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.from_planes(self.encoder.seen(frames), audio, vector)

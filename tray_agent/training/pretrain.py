@@ -15,15 +15,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from tray_agent.errors import PlatformUnavailable
-from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training import contrast
 from tray_agent.training.contrast import Contrast, Dealer
 from tray_agent.training.pretrain_data import AHEAD, EVALUATED, GAMES, HEIGHT, WIDTH, Play, played
+from tray_agent.training.weights_file import make_file
 
 TICKS = 1500
-_SAVE_EVERY_S = 60.0
-_TELL_EVERY_S = 10.0
 _INVERSE_WEIGHT = 1.0
 _SMOOTH = 0.98
 
@@ -97,6 +94,10 @@ class Pretraining:
         """What is shipped, as it is now."""
         return self._net.weights()
 
+    def said(self) -> str:
+        """Its losses."""
+        return ", ".join(f"{name} {value:.3f}" for name, value in self.losses.items())
+
     def content(self) -> bytes:
         """The file as it is now: weights, and in the metadata recipe and losses as JSON."""
         about = {"recipe": asdict(self.recipe), "updates": self.done,
@@ -107,41 +108,15 @@ class Pretraining:
 
 def run(recipe: Recipe, out: Path) -> int:
     """Play, learn, write; the exit code."""
-    work: Pretraining | None = None
-    try:
+
+    def begin() -> Pretraining:
         plays = []
         for number, rom in enumerate(recipe.games):
             print(f"playing {rom} ({number + 1} of {len(recipe.games)})", flush=True)
             plays.append(played(rom, recipe.ticks, recipe.seed + 10_000 * number))
-        work = Pretraining(recipe, plays)
-        _learn(work, out)
-    except KeyboardInterrupt:
-        print(f"\nstopped; {out} is as it was last written" if out.exists() else "\nstopped; nothing was written")
-        return 130
-    except (PlatformUnavailable, OSError, ValueError) as error:
-        print(f"pretrain: {error}", file=sys.stderr)
-        return 1
-    print(f"{out}: {work.done} updates, {_said(work)}")
-    return 0
+        return Pretraining(recipe, plays)
 
-
-def _learn(work: Pretraining, out: Path) -> None:
-    saved = told = began = time.monotonic()
-    for count in work.updates():
-        now = time.monotonic()
-        if now - told >= _TELL_EVERY_S:
-            told = now
-            print(
-                f"{now - began:.0f} s ({time.thread_time():.0f} s of CPU), {count} updates, {_said(work)}", flush=True
-            )
-        if now - saved >= _SAVE_EVERY_S:
-            saved = now
-            write_atomic(out, work.content())
-    write_atomic(out, work.content())
-
-
-def _said(work: Pretraining) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in work.losses.items())
+    return make_file("pretrain", out, begin)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

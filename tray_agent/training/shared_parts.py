@@ -37,7 +37,7 @@ class SharedParts:
     def __init__(self, source: EncoderSource, seed: int = 0) -> None:
         torch.manual_seed(seed)
         net = PolicyNet(TYPICAL, source.make(TYPICAL))
-        source.begin(net.encoder)
+        source.begin(net)
         average = PolicyNet(TYPICAL, source.make(TYPICAL))
         average.load_state_dict(net.state_dict())
         self.net = nn.ModuleDict({key(name): net.get_submodule(name) for name in NAMES})

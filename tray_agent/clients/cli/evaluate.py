@@ -11,13 +11,14 @@ from rich.console import Console
 
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ENCODERS, OURS, Cell, references
+from tray_agent.evaluation.cell import ENCODERS, OURS, OURS_START, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.report import show, summary
 from tray_agent.evaluation.runner import NOT_TAKEN, run_missing
 from tray_agent.evaluation.shared_chain import SHARED, Chain, run_chain
 from tray_agent.evaluation.shared_report import chain_summary, show_chain
+from tray_agent.evaluation.start_file import GAME, start_of
 from tray_agent.evaluation.store import CellStore, Kept
 from tray_agent.evaluation.suites import PEERS, SUITES
 from tray_agent.platforms.env.catalog import scripted_player
@@ -37,6 +38,7 @@ _EPILOG = """examples:
   tray-agent evaluate doom-basic --minutes 3 --train-seconds 30 --episodes 5
   tray-agent evaluate --suite ten --peers --seeds 3 --resume --json
   tray-agent evaluate breakout --policy ours --policy imitation
+  tray-agent evaluate pong --policy ours --policy ours-start --start starts/{game}.safetensors
   tray-agent evaluate pong breakout airstriker --shared --train-seconds 40 --resume
   tray-agent evaluate x11-snake --minutes 10 --episodes 20"""
 
@@ -56,6 +58,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--threads", type=_positive(int), default=2, metavar="T", help="cores for learning (2)")
     whose = (*ENCODERS, *PEERS)
     parser.add_argument("--policy", action="append", choices=whose, help="whose policy (ours); repeatable")
+    begin = f"what {OURS_START} begins with (python -m tray_agent.training.reptile --help); {GAME} stands for the game"
+    parser.add_argument("--start", metavar="FILE", help=begin)
     parser.add_argument("--peers", action="store_true", help="ours and all peers")
     parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")
     again = "as many minutes again, once under a player's corrections, once plainly watched"
@@ -85,6 +89,9 @@ def _run(args: argparse.Namespace) -> int:
     games = list(dict.fromkeys([*args.games, *SUITES.get(args.suite, ())]))
     if not games:
         print("tray-agent evaluate: name a game, or a --suite", file=sys.stderr)
+        return ExitCode.USAGE
+    if (OURS_START in (args.policy or ())) != (args.start is not None):
+        print(f"tray-agent evaluate: --policy {OURS_START} and --start FILE go together", file=sys.stderr)
         return ExitCode.USAGE
     cells = _cells(games, args)
     folder = (args.folder or paths.data_folder() / "evaluation").absolute()
@@ -128,13 +135,17 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
     wanted = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
     policies = {game: [one for one in wanted if one == OURS or game not in LIVE_GAMES] for game in games}
     corrected = [game for game in games if args.corrections and game not in LIVE_GAMES]
+    starts = {game: start_of(args.start, game) for game in games if OURS_START in policies[game]}
     return [references(game, args.episodes, args.faults) for game in games] + [
-        Cell(game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults, more)
+        Cell(
+            game, policy, seed, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults, more,
+            *(starts[game] if policy == OURS_START else ()),
+        )
         for seed in range(args.seeds)
         for game in games
         for policy in policies[game]
         for more in (("", CORRECTIONS, WATCHING) if game in corrected and policy == OURS else ("",))
-    ]
+    ]  # fmt: skip
 
 
 def _shared(games: list[str], kept: dict[str, Kept], folder: Path, args: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tray_agent.errors import PlatformUnavailable
 from tray_agent.training.encoders.convolutional import ConvEncoder
 
 if TYPE_CHECKING:
-    from tray_agent.training.encoders.source import Encoder
+    from tray_agent.training.model import PolicyNet
 
 NAME = "encoder.safetensors"
 PARTS = ("stem.", "top.")
@@ -37,21 +37,21 @@ def shipped_weights() -> Path:
     raise PlatformUnavailable(f"{package}: the shipped {NAME} is missing", _REMEDY)
 
 
-def loader(path: Path, spec: PolicySpec) -> "Callable[[Encoder], None]":
-    """What puts the file's weights into a convolutional encoder of `spec`.
+def loader(path: Path, spec: PolicySpec) -> "Callable[[PolicyNet], None]":
+    """What puts the file's weights into the convolutional encoder of a network of `spec`.
 
     Raises:
         PlatformUnavailable: the file can't be read or holds something else.
     """
     try:
         tensors = load_file(path)
-        tensors[_FIRST] = _for_frames(tensors[_FIRST], spec.frames)
+        tensors[_FIRST] = for_frames(tensors[_FIRST], spec.frames)
         _check(tensors, ConvEncoder(spec))
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise PlatformUnavailable(f"{path}: can't be used as an encoder: {error}", _REMEDY) from error
 
-    def load(encoder: "Encoder") -> None:
-        cast("nn.Module", encoder).load_state_dict(tensors, strict=False)
+    def load(net: "PolicyNet") -> None:
+        cast("nn.Module", net.encoder).load_state_dict(tensors, strict=False)
 
     return load
 
@@ -64,7 +64,7 @@ def _check(tensors: dict[str, Tensor], encoder: ConvEncoder) -> None:
         raise ValueError("some of its numbers are not finite")
 
 
-def _for_frames(weight: Tensor, frames: int) -> Tensor:
+def for_frames(weight: Tensor, frames: int) -> Tensor:
     """First convolution, made for luma, differences of 4 frames and two of colour -> for another count of frames.
 
     The oldest differences are left out, or filled up with zeros.

@@ -1,6 +1,7 @@
 """The choice of an encoder (`trainer.encoder` in the settings) -> what makes the encoders of a game's networks.
 
 `scratch`: convolutions that know nothing. `bundled`: the same, beginning with the weights shipped under `models/`.
+`start:FILE`: the same, beginning with a file of weights made of games watched before (`training.reptile`).
 `timm:NAME` or `timm:NAME@FILE`: a larger network of the timm package, frozen; only what follows it is learned.
 """
 
@@ -8,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
 
@@ -19,9 +20,13 @@ from tray_agent.training.encoders.convolutional import ConvEncoder
 from tray_agent.training.encoders.preprocess import Preprocess
 from tray_agent.training.replay import Replay
 
+if TYPE_CHECKING:
+    from tray_agent.training.model import PolicyNet
+
 _log = logging.getLogger(__name__)
 SCRATCH = "scratch"
 BUNDLED = "bundled"
+START = "start:"
 TIMM = "timm:"
 
 
@@ -57,7 +62,7 @@ class EncoderSource:
     Attributes:
         choice: as in the settings.
         make: a fresh encoder with untrained weights, for each network.
-        begin: puts weights in that are learned on from; called once the network has its first weights.
+        begin: puts weights into a network that are learned on from; called once it has its first weights.
         fit: takes further statistics from what `replay` holds, beside those of the picture.
         replay: the replay it learns from: (spec, bytes for frames, seed, folder of the game's checkpoints).
         about: what a bundle's manifest says of it.
@@ -67,7 +72,7 @@ class EncoderSource:
 
     choice: str
     make: Callable[[PolicySpec], Encoder]
-    begin: Callable[[Encoder], None] = lambda _: None
+    begin: Callable[["PolicyNet"], None] = lambda _: None
     fit: Callable[[Sequence[Encoder], Replay], None] = lambda _encoders, _replay: None
     replay: Callable[[PolicySpec, int, int, Path], Replay] = lambda spec, size, seed, _: Replay(spec, size, seed)
     about: str = ""
@@ -82,7 +87,7 @@ def make_encoder(choice: str, spec: PolicySpec, weights: Path | None = None) -> 
     """What `choice` names.
 
     Args:
-        choice: "scratch", "bundled", "timm:NAME" or "timm:NAME@FILE".
+        choice: "scratch", "bundled", "start:FILE", "timm:NAME" or "timm:NAME@FILE".
         spec: of the game.
         weights: folder in which fetched weights are kept; the product's data folder by default.
 
@@ -93,6 +98,11 @@ def make_encoder(choice: str, spec: PolicySpec, weights: Path | None = None) -> 
         from tray_agent.training.encoders import frozen
 
         return frozen.timm_source(choice.removeprefix(TIMM), weights)
+    if choice.startswith(START):
+        from tray_agent.training.encoders import start  # knows the whole network, which is made of encoders
+
+        path = Path(choice.removeprefix(START)).expanduser()
+        return EncoderSource(choice, ConvEncoder, start.loader(path, spec), about=f"begun with {path.name}")
     if choice == BUNDLED:
         path = bundled.shipped_weights()
         return EncoderSource(BUNDLED, ConvEncoder, bundled.loader(path, spec), about=f"begun with {path.name}")
