@@ -21,14 +21,16 @@ def a_benchmark(run):
     return SimpleNamespace(add_arguments=add_arguments, run=run)
 
 
-@pytest.mark.parametrize("name", ["capture", "loop", "kill", "watch"])
+@pytest.mark.parametrize("name", ["capture", "loop", "kill", "watch", "learning"])
 def test_each_benchmark_explains_its_options(name: str, capsys: pytest.CaptureFixture[str]):
     """`bench NAME --help` lists the options that the benchmark itself has."""
     pytest.importorskip("Xlib", reason="python-xlib is not installed (it is on Linux only)")
     with pytest.raises(SystemExit) as end:
         main.main(["bench", name, "--help"])
     assert end.value.code == 0
-    own = {"capture": "--frames", "loop": "--changes", "kill": "--presses", "watch": "--minutes"}
+    own = {
+        "capture": "--frames", "loop": "--changes", "kill": "--presses", "watch": "--minutes", "learning": "--rounds",
+    }  # fmt: skip
     text = capsys.readouterr().out
     assert own[name] in text
     assert "--json" in text

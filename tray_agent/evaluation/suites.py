@@ -11,4 +11,4 @@ SUITES: dict[str, tuple[str, ...]] = {
 """`ten`: of each kind one or more, none where one held key wins. `short`: two that a small budget teaches. `x11`: a
 window on a real X server, in real time; not for peers."""
 
-PEERS = ("imitation", "plain", "clip", "lstm", "knn")
+PEERS = ("imitation", "plain", "clip", "lstm", "knn", "knn-encoder")

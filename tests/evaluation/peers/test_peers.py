@@ -20,6 +20,9 @@ pytest.importorskip("torch", reason="torch is not installed")
 LATE_S = 2.0
 CLIP_S = 8.0
 """Tracing its graph takes half of it."""
+TIMED = ("training", "plain", "clip", "lstm", "neighbours", "shipped_encoder", "principal_components", "imitation_bc")
+"""Modules that read the clock."""
+NEIGHBOURS = ("knn", "knn-encoder")
 
 
 def small_clip() -> Peer:
@@ -51,7 +54,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by 10 ms whenever it is read, so that learning takes as many steps on any machine."""
     reads = count()
     clock = SimpleNamespace(monotonic=lambda: 0.01 * next(reads))
-    for module in ("training", "plain", "clip", "lstm", "neighbours", "imitation_bc"):
+    for module in TIMED:
         try:
             monkeypatch.setattr(import_module(f"tray_agent.evaluation.peers.{module}"), "time", clock)
         except PlatformUnavailable:
@@ -75,7 +78,7 @@ def test_learns_and_can_be_sent_to_another_process(name):
     report = peer.learn(data, 0.8, threads=1, seed=1)
     assert report.samples > 0
     assert report.samples_per_s > 0
-    assert (report.updates == 0) == (name == "knn")
+    assert (report.updates == 0) == (name in NEIGHBOURS)
     for player in (peer, pickle.loads(pickle.dumps(peer))):  # noqa: S301 - our own bytes
         for right in (False, True):
             actions = played(player, right)
@@ -111,7 +114,7 @@ def test_controls_that_are_no_buttons(name, controls):
 
 
 @pytest.mark.usefixtures("steady")
-@pytest.mark.parametrize("name", ["plain", "lstm", "knn", "imitation"])
+@pytest.mark.parametrize("name", ["plain", "lstm", "imitation", *NEIGHBOURS])
 def test_the_same_seed_and_steps_give_the_same_policy(name):
     outcomes = []
     for _ in range(2):
@@ -132,7 +135,7 @@ def test_what_it_refuses(name):
 
 
 @pytest.mark.usefixtures("steady")
-@pytest.mark.parametrize("name", ["imitation", "plain", "lstm", "knn"])
+@pytest.mark.parametrize("name", ["imitation", "plain", "lstm", *NEIGHBOURS])
 def test_a_short_recording_of_a_player_who_never_changes_what_it_holds(name):
     peer = make(name)
     data = toy_play.recording(peer.frame_size, stretches=2)

@@ -16,6 +16,7 @@ _BENCHES = {
     "loop": "picture changes -> policy -> key arrives, on X11, at 20 and 60 Hz",
     "kill": "hotkey, SIGKILL, SIGSTOP -> all keys up, while both cores are busy",
     "watch": "a real game's frame rate with and without watching and learning",
+    "learning": "samples a second, against the imitation library on the same frames with the same network",
 }
 
 
@@ -44,7 +45,7 @@ def _unavailable(name: str, error: ImportError) -> PlatformUnavailable:
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb `bench`."""
-    parser = subparsers.add_parser("bench", help="measure this machine: capture, loop, kill, watch")
+    parser = subparsers.add_parser("bench", help="measure this machine: capture, loop, kill, watch, learning")
     names = parser.add_subparsers(dest="bench", required=True, metavar="NAME", parser_class=_LateParser)
     for name, text in _BENCHES.items():
         one = names.add_parser(name, help=text, description=text)

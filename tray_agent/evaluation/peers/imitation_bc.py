@@ -37,7 +37,7 @@ except ImportError as error:
     ) from error
 
 FRAMES = 4
-_BATCH = 32
+BATCH = 32
 _NEVER = 1 << 30
 
 _Batch = dict[str, npt.NDArray[Any]]
@@ -59,13 +59,13 @@ class TimedBatches:
     def __iter__(self) -> Iterator[_Batch]:
         before, step_s = time.monotonic(), 0.0
         self.drawn = 0
-        for rows in batches(self._n, _BATCH, self._seed):
+        for rows in batches(self._n, BATCH, self._seed):
             # the first always comes: the library refuses a loader without batches
             if self.drawn and before + step_s > self.deadline:
                 return
             self.drawn += 1
             # a recording smaller than a batch is taken as often as fills one
-            yield self._draw(np.resize(rows, _BATCH))
+            yield self._draw(np.resize(rows, BATCH))
             step_s, before = time.monotonic() - before, time.monotonic()
 
 
@@ -84,6 +84,11 @@ class ImitationPeer:
         self._policy: Any = None
         self._code: ActionCode | None = None
 
+    @property
+    def parameters(self) -> int:
+        """Numbers in the network that has learned; 0 before."""
+        return sum(p.numel() for p in self._policy.parameters()) if self._policy is not None else 0
+
     def learn(self, data: Recording, seconds: float, threads: int, seed: int) -> LearnReport:
         """See Peer."""
         began = time.monotonic()
@@ -99,7 +104,7 @@ class ImitationPeer:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the library logs losses in a way that torch warns of
             trainer.train(n_epochs=1, progress_bar=False, log_interval=_NEVER)
-        done = Fit(loader.drawn, loader.drawn * _BATCH, time.monotonic() - training)
+        done = Fit(loader.drawn, loader.drawn * BATCH, time.monotonic() - training)
         policy = trainer.policy.to("cpu")
         policy.set_training_mode(False)
         # it keeps its last distribution, and one that hangs on the gradients of the training can't be pickled
@@ -141,7 +146,7 @@ def _trainer(code: ActionCode, loader: TimedBatches, frame_size: tuple[int, int]
         # the rate is of an optimiser that BC does not use: it makes its own
         policy=ActorCriticCnnPolicy(seen, done, _no_rate),
         demonstrations=demonstrations,
-        batch_size=_BATCH,
+        batch_size=BATCH,
         custom_logger=HierarchicalLogger(Logger(folder=None, output_formats=[]), []),
     )
 

@@ -1,7 +1,8 @@
 """Nearest neighbours: do what the player did where it looked most like this.
 
 An encoder turns windows of frames into features; the action is that of one of the k nearest ticks of the recording,
-drawn with weights 1 / distance. The encoder can be exchanged; the one here is a PCA of grey windows.
+drawn with weights 1 / distance. The encoder can be exchanged; the one here is a PCA of grey windows, `shipped_encoder`
+has the product's own.
 """
 
 import time
@@ -17,6 +18,7 @@ from tray_agent.core.sample import AudioFeatures
 from tray_agent.evaluation.peers.actions import Floats
 from tray_agent.evaluation.peers.history import Bytes, RecentFrames, Windows, grey
 from tray_agent.evaluation.peers.peer import LearnReport, Recording, check
+from tray_agent.evaluation.peers.principal_components import principal_components
 from tray_agent.evaluation.peers.training import Fit, batches, prepare
 
 _NEAREST = 5
@@ -45,15 +47,13 @@ class Encoder(Protocol):
 class PcaEncoder:
     """Principal components of grey windows, each pixel first normalised by its own mean and deviation.
 
-    The components come from a randomised range finder (Halko, Martinsson, Tropp 2011, algorithms 4.4 and 5.1) over
-    some of the ticks: all of them would take longer than they are worth.
+    The components come from some of the ticks: all of them would take longer than they are worth.
     """
 
     frame_size = (28, 28)
     frames = 4
     _COMPONENTS = 256
     _TICKS = 4096
-    _ROUNDS = 2
     _LEAST_STD = 8.0  # of 255: below this a pixel is still, and dividing by less would blow up its noise
 
     def __init__(self) -> None:
@@ -66,14 +66,7 @@ class PcaEncoder:
         pixels = self._pixels(data.frames[windows.rows(rows)])
         self._mean, self._std = pixels.mean(0), pixels.std(0, correction=0).clamp_min(self._LEAST_STD)
         x = (pixels - self._mean) / self._std
-        q = min(self._COMPONENTS, *x.shape)
-        generator = torch.Generator().manual_seed(seed)
-        basis = torch.linalg.qr(x.T @ (x @ torch.randn(x.shape[1], q, generator=generator)))[0]
-        for _ in range(self._ROUNDS):
-            if time.monotonic() < deadline:
-                basis = torch.linalg.qr(x.T @ (x @ basis))[0]
-        rotation = torch.linalg.svd(x @ basis, full_matrices=False)[2].T
-        self._basis = basis @ rotation
+        self._basis = principal_components(x, self._COMPONENTS, deadline, seed)
 
     def features(self, windows: Bytes) -> Floats:
         """See Encoder."""

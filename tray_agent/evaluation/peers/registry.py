@@ -35,11 +35,19 @@ def _knn() -> Peer:
     return NeighboursPeer()
 
 
+def _knn_encoder() -> Peer:
+    from tray_agent.evaluation.peers.neighbours import NeighboursPeer
+    from tray_agent.evaluation.peers.shipped_encoder import ShippedEncoder
+
+    return NeighboursPeer(ShippedEncoder())
+
+
 PEERS: dict[str, Callable[[], Peer]] = {
     "imitation": _imitation,
     "plain": _plain,
     "clip": _clip,
     "lstm": _lstm,
     "knn": _knn,
+    "knn-encoder": _knn_encoder,
 }
 """Makers of peers; each raises PlatformUnavailable when a library it needs is missing."""
