@@ -125,11 +125,11 @@ class Sampler:
         return limited
 
     def _draw_buttons(self, logits: FloatArray) -> npt.NDArray[np.bool_]:
-        sharper = (logits / self._temperature[: len(logits)]).clip(-30.0, 30.0)
+        sharper = logits / self._temperature[: len(logits)]
         if len(self._together):  # one of the sets the player used, by the sum of its buttons' logits
             by_chance = self._together[self._choose(self._together @ sharper)] >= 0.5
         else:
-            by_chance = self._random.random(len(logits)) < sigmoid(sharper.astype(np.float32))
+            by_chance = self._random.random(len(logits)) < sigmoid(sharper.clip(-30.0, 30.0).astype(np.float32))
         return self._within_limits(np.where(self._threshold >= 0.0, sigmoid(logits) >= self._threshold, by_chance))
 
     def _within_limits(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
