@@ -129,3 +129,35 @@ def test_same_seed_same_draws_and_reset_forgets_holds() -> None:
     assert sampler.draw(floats(-1), NO_BINS, NO_BINS)[0] == 1
     sampler.reset()
     assert sampler.draw(floats(-1), NO_BINS, NO_BINS)[0] == 0
+
+
+MAZE = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+
+def drawn(together: tuple[tuple[int, ...], ...], *logits: float, temperature: float = 1.0, n: int = 3000) -> np.ndarray:
+    """Held bits of three buttons, n times."""
+    controls = Controls(("KeyA", "KeyB", "Space"))
+    sampler = Sampler(controls, {}, (), Decoding(temperature), 5, together)
+    return np.array([sampler.draw(floats(*logits), NO_BINS, NO_BINS) for _ in range(n)])
+
+
+def test_only_sets_that_the_player_used_are_drawn() -> None:
+    """Unsure which of three, it still presses one; how often each is the softmax of the logits."""
+    bits = drawn(MAZE, 0.0, 1.0, 2.0)
+    assert (bits.sum(1) == 1).all()
+    chances = np.exp([0.0, 1.0, 2.0]) / np.exp([0.0, 1.0, 2.0]).sum()
+    assert bits.mean(0) == pytest.approx(chances, abs=0.04)
+    assert (drawn((), 0.0, 1.0, 2.0).sum(1) != 1).any()
+
+
+def test_all_sets_allowed_is_each_button_on_its_own() -> None:
+    """Then a button's chance is its own logistic function."""
+    every = tuple((a, b, c) for a in (0, 1) for b in (0, 1) for c in (0, 1))
+    expected = sigmoid(floats(-1.0, 0.5, 2.0))
+    assert drawn(every, -1.0, 0.5, 2.0).mean(0) == pytest.approx(expected, abs=0.04)
+
+
+def test_cold_takes_the_likeliest_set() -> None:
+    """At temperature 0 the set with the largest sum wins, not each button with a positive logit."""
+    assert (drawn(MAZE, 1.0, 3.0, 2.0, temperature=0.0, n=20) == [0, 1, 0]).all()
+    assert (drawn(MAZE, -5.0, -3.0, -4.0, temperature=0.0, n=20) == [0, 1, 0]).all()

@@ -94,7 +94,7 @@ def test_picture_is_learned(by_picture: Learner) -> None:
     """A square left or right tells the key: on held-out ticks far better than the best constant guess."""
     measures = by_picture.held_out()
     assert measures["ticks"] >= 90
-    assert measures["baseline_loss"] == pytest.approx(np.log(2), abs=0.05)
+    assert measures["baseline_loss"] == pytest.approx(np.log(2) / 2, abs=0.03)  # one choice for two buttons
     assert measures["loss"] < 0.3
     assert measures["balanced_accuracy"] > 0.9
 

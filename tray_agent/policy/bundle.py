@@ -50,6 +50,7 @@ class Manifest:
         readiness: {"state", "why"}: "ready", "still learning" or "cannot", and the sentence for the user.
         motion_floor: mean motion of the picture below which the game is stuck, grey levels; 0: unknown.
         habits: action vectors the player used, to get unstuck with.
+        together: sets of buttons that are held together, 0 or 1 each; () where each button is on its own.
         parity: largest difference between ONNX Runtime and torch on the same input.
         score: measured play score, where one was measured.
         created: UTC time, ISO 8601.
@@ -67,6 +68,7 @@ class Manifest:
     readiness: dict[str, str] = field(default_factory=dict)
     motion_floor: float = 0.0
     habits: tuple[tuple[float, ...], ...] = ()
+    together: tuple[tuple[int, ...], ...] = ()
     parity: float = 0.0
     score: dict[str, float] = field(default_factory=dict)
     created: str = ""
@@ -200,7 +202,10 @@ def _parse_manifest(data: dict[str, Any]) -> Manifest:
     fields["axis_bins"] = _numbers(data["axis_bins"])
     fields["motion_floor"] = _numbers([data.get("motion_floor", 0.0)])[0]
     fields["habits"] = tuple(_numbers(habit) for habit in data.get("habits", ()))
+    fields["together"] = tuple(tuple(map(int, row)) for row in data.get("together", ()))
     manifest = Manifest(**fields)
+    if any(len(row) != len(manifest.spec.controls.buttons) or not {*row} <= {0, 1} for row in manifest.together):
+        raise ValueError("the buttons it holds together are not its controls'")
     if any(len(habit) != manifest.spec.controls.size for habit in manifest.habits):
         raise ValueError("its habits are not over its controls")
     if len(manifest.vector) != manifest.spec.vector_size:

@@ -67,6 +67,7 @@ class Sampler:
         axis_bins: tuple[float, ...],
         decoding: Decoding,
         seed: int,
+        together: tuple[tuple[int, ...], ...] = (),
     ) -> None:
         self._controls = controls
         self._relative_bins = [np.asarray(relative_bins[n], np.float32) for n in controls.relative]
@@ -83,6 +84,7 @@ class Sampler:
         self._threshold = np.array(
             [-1.0 if e.threshold is None else e.threshold for e in each[: len(controls.buttons)]]
         )
+        self._together = np.array(together, np.float64)
         self._held_for = np.zeros(len(controls.buttons), np.int64)
         self._since_press = np.full(len(controls.buttons), _LONG_AGO)
 
@@ -123,8 +125,11 @@ class Sampler:
         return limited
 
     def _draw_buttons(self, logits: FloatArray) -> npt.NDArray[np.bool_]:
-        chance = sigmoid((logits / self._temperature[: len(logits)]).clip(-30.0, 30.0).astype(np.float32))
-        by_chance = self._random.random(len(logits)) < chance
+        sharper = logits / self._temperature[: len(logits)]
+        if len(self._together):  # one of the sets the player used, by the sum of its buttons' logits
+            by_chance = self._together[self._choose(self._together @ sharper)] >= 0.5
+        else:
+            by_chance = self._random.random(len(logits)) < sigmoid(sharper.clip(-30.0, 30.0).astype(np.float32))
         return self._within_limits(np.where(self._threshold >= 0.0, sigmoid(logits) >= self._threshold, by_chance))
 
     def _within_limits(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -50,7 +50,9 @@ class OnnxPolicy:
         self._frames: deque[Pixels] = deque(maxlen=self._spec.frames)
         self._try_out()
         self._unsticker = Unsticker(manifest.motion_floor, manifest.habits, self._spec.rate_hz, seed)
-        self._sampler = Sampler(self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed)
+        self._sampler = Sampler(
+            self._spec.controls, manifest.relative_bins, manifest.axis_bins, decoding, seed, manifest.together
+        )
 
     def _try_out(self) -> None:
         """Run once: a graph of other shapes is found before a game depends on it, and the first tick is not slow."""

@@ -252,6 +252,7 @@ class Trainer:
             readiness=readiness.to_json(),
             motion_floor=self._learner.stuck_below(),
             habits=self._learner.habits(),
+            together=self._learner.together(),
             parity=parity,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip

@@ -33,6 +33,7 @@ from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
 from tray_agent.training.retrieval import MEMORY, Retrieval
 from tray_agent.training.shared_parts import SharedParts, new_optimizer
+from tray_agent.training.together import Together
 
 _log = logging.getLogger(__name__)
 EMA = 0.995
@@ -97,6 +98,7 @@ class Learner:
         self.statistics_at = 0
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
         self._bf16: bool | None = None
+        self._together = Together(np.zeros((0, len(spec.controls.buttons)), bool))
         self._promoted: Policy | None = None
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
@@ -197,6 +199,7 @@ class Learner:
             for net in (self.net, self.average):
                 net.preprocess.fit(frames.to(net.preprocess.mean.device))
             self.source.fit((self.net.encoder, self.average.encoder), self.replay)
+            self._together = Together(self.replay.combinations())
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         n = len(batch.actions)
@@ -205,11 +208,11 @@ class Learner:
         return frames, audio, vector
 
     def _loss(self, outputs: _Outputs, actions: Tensor) -> Tensor:
-        """Sum of mean cross-entropies: held bits, bins of relative controls, bins of axes."""
+        """Sum of mean cross-entropies: buttons, bins of relative controls, bins of axes."""
         held, _, _ = self.spec.controls.split(actions)  # type: ignore[arg-type]
         total = torch.zeros((), device=actions.device)
         if held.shape[-1]:
-            total = total + functional.binary_cross_entropy_with_logits(outputs[0].float(), torch.as_tensor(held))
+            total = total + self._together.loss(outputs[0].float(), torch.as_tensor(held))
         for logits, nearest in self._binned(outputs, actions):
             total = total + functional.cross_entropy(logits.flatten(0, 1), nearest.flatten())
         return total
@@ -229,6 +232,7 @@ class Learner:
 
     def playing(self) -> tuple[Policy, dict[str, float]]:
         """`policy`, with its memory filled anew, and its measures on held-out stretches; may hand over."""
+        self._together = Together(self.replay.combinations())  # what was pressed for the first time can be played now
         alone = self.held_out()
         if not self.handover.done:
             ticks, weights = self.replay.spread(MEMORY)
@@ -262,8 +266,8 @@ class Learner:
         skills, baseline = self._skills(outputs, batch.actions)
         measures = {"ticks": float(len(actions)), "loss": loss, "blind_loss": blind}
         if held.shape[1]:
-            baseline += _entropy(held.astype(np.int64))
-            measures["balanced_accuracy"] = _balanced_accuracy(outputs[0].numpy() >= 0.0, held)
+            baseline += self._together.entropy(held)
+            measures["balanced_accuracy"] = _balanced_accuracy(self._together.likeliest(outputs[0]), held)
         measures["baseline_loss"] = baseline
         return measures | ({"skill": float(np.mean(skills))} if skills else {})
 
@@ -293,7 +297,7 @@ class Learner:
         """Skill of each control that varies, and the summed entropy of the binned ones."""
         skills: list[float] = []
         held = actions[:, : len(self.spec.controls.buttons)] >= 0.5
-        for said, was in zip((outputs[0].numpy() >= 0.0).T, held.T, strict=True):
+        for said, was in zip(self._together.likeliest(outputs[0]).T, held.T, strict=True):
             if was.any() and not was.all():
                 skills.append(2.0 * _balanced_accuracy(said[:, None], was[:, None]) - 1.0)
         baseline = 0.0
@@ -325,6 +329,10 @@ class Learner:
         """Motion of the picture that the player never saw so little of, grey levels; 0 where it often stands still."""
         floor = _STUCK_SHARE * self.replay.least_motion()
         return floor if floor >= _LEAST_FLOOR else 0.0
+
+    def together(self) -> tuple[tuple[int, ...], ...]:
+        """Sets of buttons that the player held together, 0 or 1 each; () where each is on its own."""
+        return self._together.sets
 
     def habits(self) -> tuple[tuple[float, ...], ...]:
         """Actions of the player, rare ones as well."""

@@ -268,6 +268,16 @@ class Replay:
         )
         return used, held
 
+    def combinations(self) -> npt.NDArray[np.bool_]:
+        """Sets of buttons held together in the learnable ticks, shape (combinations, buttons), most frequent first."""
+        controls = len(self._spec.controls.buttons)
+        held = [np.zeros((0, controls), bool)]
+        for s in self._sessions.values():
+            flags = s.flags[s.gone : s.length]
+            held.append(s.actions[s.gone : s.length, :controls][flags & int(TickFlag.LEARN) != 0] >= 0.5)
+        sets, counts = np.unique(np.concatenate(held), axis=0, return_counts=True)
+        return sets[np.argsort(-counts, kind="stable")]
+
     def _drawn(self, n: int) -> tuple[_Index, Integers]:
         index = self._indexed()
         if not len(index.learn):
