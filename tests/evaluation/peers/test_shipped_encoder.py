@@ -10,7 +10,7 @@ from tray_agent.evaluation.peers import shipped_encoder
 from tray_agent.evaluation.peers.history import Windows
 from tray_agent.evaluation.peers.principal_components import principal_components
 from tray_agent.evaluation.peers.shipped_encoder import ShippedEncoder
-from tray_agent.training.encoders.bundled import loader, shipped_weights
+from tray_agent.training.encoders.bundled import read_weights, shipped_weights
 from tray_agent.training.encoders.convolutional import ConvEncoder
 from tray_agent.training.planes import planes_of
 
@@ -34,7 +34,7 @@ def test_features_are_those_of_the_products_encoder() -> None:
     assert features.dtype == np.float32
 
     net = ConvEncoder(data.spec)
-    loader(shipped_weights(), data.spec)(net)
+    net.load_state_dict(read_weights(shipped_weights(), data.spec), strict=False)
     for parameter in net.film.parameters():
         torch.nn.init.zeros_(parameter)
     net.preprocess.fit(torch.from_numpy(np.stack([planes_of(frame) for frame in data.frames])))

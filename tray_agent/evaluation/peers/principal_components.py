@@ -26,5 +26,5 @@ def principal_components(x: Tensor, count: int, deadline: float, seed: int) -> T
     for _ in range(_ROUNDS):
         if time.monotonic() < deadline:
             basis = torch.linalg.qr(x.T @ (x @ basis))[0]
-    rotation: Tensor = torch.linalg.svd(x @ basis, full_matrices=False)[2].T
-    return basis @ rotation
+    components: Tensor = basis @ torch.linalg.svd(x @ basis, full_matrices=False)[2].T
+    return components

@@ -22,7 +22,7 @@ from tray_agent.evaluation.peers.actions import Floats
 from tray_agent.evaluation.peers.history import Bytes, Windows
 from tray_agent.evaluation.peers.peer import Recording
 from tray_agent.evaluation.peers.principal_components import principal_components
-from tray_agent.training.encoders.bundled import loader, shipped_weights
+from tray_agent.training.encoders.bundled import read_weights, shipped_weights
 from tray_agent.training.encoders.convolutional import ConvEncoder
 from tray_agent.training.planes import planes_of
 
@@ -79,7 +79,7 @@ class ShippedEncoder:
 
 def _shipped(spec: PolicySpec) -> ConvEncoder:
     net = ConvEncoder(spec)
-    loader(shipped_weights(), spec)(net)
+    net.load_state_dict(read_weights(shipped_weights(), spec), strict=False)
     nn.init.zeros_(net.film.weight)
     nn.init.zeros_(net.film.bias)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

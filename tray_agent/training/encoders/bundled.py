@@ -41,19 +41,29 @@ def loader(path: Path, spec: PolicySpec) -> "Callable[[PolicyNet], None]":
     """What puts the file's weights into the convolutional encoder of a network of `spec`.
 
     Raises:
-        PlatformUnavailable: the file can't be read or holds something else.
+        PlatformUnavailable: see `read_weights`.
     """
-    try:
-        tensors = load_file(path)
-        tensors[_FIRST] = for_frames(tensors[_FIRST], spec.frames)
-        _check(tensors, ConvEncoder(spec))
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise PlatformUnavailable(f"{path}: can't be used as an encoder: {error}", _REMEDY) from error
+    tensors = read_weights(path, spec)
 
     def load(net: "PolicyNet") -> None:
         cast("nn.Module", net.encoder).load_state_dict(tensors, strict=False)
 
     return load
+
+
+def read_weights(path: Path, spec: PolicySpec) -> dict[str, Tensor]:
+    """The file's weights by their names in a `ConvEncoder` of `spec`.
+
+    Raises:
+        PlatformUnavailable: the file can't be read or holds something else.
+    """
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+        tensors[_FIRST] = for_frames(tensors[_FIRST], spec.frames)
+        _check(tensors, ConvEncoder(spec))
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise PlatformUnavailable(f"{path}: can't be used as an encoder: {error}", _REMEDY) from error
+    return tensors
 
 
 def _check(tensors: dict[str, Tensor], encoder: ConvEncoder) -> None:
