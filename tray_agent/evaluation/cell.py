@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 OURS = "ours"
-ENCODERS = {OURS: "bundled", "ours-scratch": "scratch"}
+ADVERSARIAL = {"ours-adversarial": "chunks", "ours-adversarial-sessions": "sessions"}
+"""Those of the product's own policies that are learned with another setting `trainer.adversarial` than "none"."""
+ENCODERS = {OURS: "bundled", "ours-scratch": "scratch"} | dict.fromkeys(ADVERSARIAL, "bundled")
 """The product's own policies, with the setting `trainer.encoder` of each."""
 REFERENCES = "references"
 """The cell of a game that holds random, constant and player scores; it has no seed."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
+from tray_agent.training.adversarial import NONE, Drawn, make_adversary
 from tray_agent.training.checkpoint import Counts, Kept, read_checkpoint, write_checkpoint
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
 from tray_agent.training.handover import Handover
@@ -65,6 +66,7 @@ class Learner:
         lanes: int = 1,
         source: EncoderSource = SCRATCH_SOURCE,
         shared: SharedParts | None = None,
+        adversarial: str = NONE,
     ) -> None:
         torch.manual_seed(seed)
         self.spec = spec
@@ -96,6 +98,7 @@ class Learner:
         self._promoted: Policy | None = None
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
+        self._adversary = make_adversary(adversarial, self.net, replay, self._inputs, seed)
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -132,7 +135,8 @@ class Learner:
                 if net is not self.net:
                     _copy_weights(self.net, net)
                 batch = self.replay.draw(BATCH)
-            value, gradient = self._gradient(net, bf16, batch)
+                drawn = self._adversary.draw() if self._adversary is not None else None
+            value, gradient = self._gradient(net, bf16, batch, drawn)
             with self._one_at_a_time:
                 self._apply(gradient)
                 self.updates += 1
@@ -140,12 +144,16 @@ class Learner:
             total += value
         return total / batches
 
-    def _gradient(self, net: PolicyNet, bf16: bool, batch: Batch) -> tuple[float, tuple[Tensor | None, ...]]:
-        """Loss and gradient of a batch."""
+    def _gradient(
+        self, net: PolicyNet, bf16: bool, batch: Batch, drawn: Drawn | None
+    ) -> tuple[float, tuple[Tensor | None, ...]]:
+        """Loss of a batch, and the gradient of that and of the adversary's."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             outputs = net.from_planes(*self._inputs(batch))
+            more = self._adversary.loss(net, drawn) if self._adversary is not None and drawn is not None else None
         loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
-        return float(loss.detach()), torch.autograd.grad(loss, _learned(net), allow_unused=True)
+        total = loss if more is None else loss + more
+        return float(loss.detach()), torch.autograd.grad(total, _learned(net), allow_unused=True)
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
         self.optimizer.zero_grad()  # other games' parts may be in it, with the gradient of their last batch
