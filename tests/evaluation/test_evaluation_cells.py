@@ -1,5 +1,6 @@
 """Cells: kept as they finish, taken up again, summed up; a cell that fails is told and loses nothing."""
 
+import argparse
 import json
 import threading
 from pathlib import Path
@@ -8,11 +9,15 @@ from typing import Any
 import psutil
 import pytest
 
+from tray_agent import evaluation
+from tray_agent.clients.cli.evaluate import _cells, add_parser
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation import playing, runner
-from tray_agent.evaluation.cell import OURS, REFERENCES, Cell, references
+from tray_agent.evaluation.cell import ADVERSARIAL, ENCODERS, OURS, REFERENCES, Cell, references
+from tray_agent.evaluation.learning import TimedLearning
 from tray_agent.evaluation.report import summary
 from tray_agent.evaluation.store import CellStore
+from tray_agent.settings.snapshot import load_settings
 
 REFS = {"random": [0.0, 2.0], "constant": [3.0, 5.0], "player": [14.0], "constant_keys": "Space"}
 OURS_CELL = Cell("a-game", OURS)
@@ -43,6 +48,32 @@ def test_every_field_makes_another_cell() -> None:
               Cell("a-game", OURS, more="corrections"), Cell("b-game", OURS), Cell("a-game", "knn")]  # fmt: skip
     assert len({cell.key for cell in [OURS_CELL, *others]}) == 10
     assert Cell.from_json(json.loads(json.dumps(OURS_CELL.to_json()))) == OURS_CELL
+
+
+def test_kept_results_keep_their_keys() -> None:
+    """Every result that comes with the sources is found under the key that its cell has today."""
+    paths = list((Path(evaluation.__file__).parent / "results" / "cells").glob("*.json"))
+    assert paths
+    assert {path.stem for path in paths} == {Cell.from_json(json.loads(p.read_text())["cell"]).key for p in paths}
+
+
+def test_adversarial_policies_are_columns_of_their_own() -> None:
+    """Chosen like the others, learned by the product with its setting; where agents play, with corrections too."""
+    for policy, setting in ADVERSARIAL.items():
+        args = _arguments(["pong", "--policy", policy, "--corrections"])
+        cells = _cells(args.games, args)[1:]
+        assert [(cell.policy, cell.more) for cell in cells] == [(policy, m) for m in ("", "corrections", "watching")]
+        profile = load_settings().game("pong")
+        learning = TimedLearning(cells[0], profile, profile.spec(), Path("sessions"), Path("folder"))
+        assert (learning._job.adversarial, learning._job.encoder) == (setting, ENCODERS[OURS])
+    plain = TimedLearning(Cell("pong", OURS), profile, profile.spec(), Path("sessions"), Path("folder"))
+    assert plain._job.adversarial == "none"
+
+
+def _arguments(line: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    return parser.parse_args(["evaluate", *line])
 
 
 def test_what_is_put_comes_back(full: CellStore) -> None:

@@ -71,6 +71,10 @@ def test_hotkeys_within_controls_are_told() -> None:
         ("lease_ms: 1000", "1:11: lease_ms: should be less than or equal to 250, but is 1000."),
         ("trainer: {nice: -5}", "1:17: trainer.nice: should be greater than or equal to 0, but is -5."),
         ("trainer: {shared: 2}", "1:19: trainer.shared: should be true or false, but is 2."),
+        (
+            "trainer: {adversarial: off}",
+            "1:24: trainer.adversarial: should be 'none', 'chunks' or 'sessions', but is False.",
+        ),
         ("third_party_input: both", "1:20: third_party_input: should be 'player' or 'ignore', but is 'both'."),
         ("tray: maybe", "1:7: tray: should be true or false, but is 'maybe'."),
         ("hotkey: {}", "1:1: hotkey: unknown key. Did you mean 'hotkeys'?"),

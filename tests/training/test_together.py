@@ -9,7 +9,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.replay import Replay
-from tray_agent.training.together import MOST, Together
+from tray_agent.training.together import MOST, Together, alone
 
 MAZE = np.eye(3, dtype=bool)
 EVERY = np.array([[a, b] for a in (0, 1) for b in (0, 1)], bool)
@@ -27,7 +27,7 @@ def test_all_sets_are_the_same_as_each_button_on_its_own() -> None:
     logits, held = torch.randn(20, 2), (torch.rand(20, 2) < 0.5).float()
     own = functional.binary_cross_entropy_with_logits(logits, held)
     torch.testing.assert_close(Together(EVERY).loss(logits, held), own)
-    torch.testing.assert_close(Together(EVERY[:0]).loss(logits, held), own)
+    torch.testing.assert_close(alone(2).loss(logits, held), own)
 
 
 def test_tick_with_a_set_of_its_own_is_left_out() -> None:
@@ -47,13 +47,33 @@ def test_likeliest_set_is_one_that_was_used() -> None:
     """Two positive logits are no reason to press two buttons that never were held together."""
     logits = torch.tensor([[1.0, 3.0, 2.0], [-5.0, -4.0, -3.0]])
     assert Together(MAZE).likeliest(logits).tolist() == [[False, True, False], [False, False, True]]
-    assert Together(MAZE[:0]).likeliest(logits).tolist() == [[True, True, True], [False, False, False]]
+    assert alone(3).likeliest(logits).tolist() == [[True, True, True], [False, False, False]]
+
+
+def test_samples_are_sets_and_move_the_logits() -> None:
+    """Whole bits of a set that was used, as often as its chance; their gradient reaches the logits, alone as well."""
+    logits = torch.zeros(900, 3, requires_grad=True)
+    bits = Together(MAZE).sampled(logits)
+    assert bits.detach().sum(1).tolist() == pytest.approx([1.0] * 900)
+    assert bits.detach().mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.07)
+    for together in (Together(MAZE), alone(3)):
+        (gradient,) = torch.autograd.grad((together.sampled(logits) * torch.tensor([1.0, 2.0, 4.0])).sum(), logits)
+        assert bool(gradient.abs().sum(1).gt(0).all())
+
+
+def test_each_is_the_loss_of_each() -> None:
+    """The loss is the mean of what each tick is told; one with an unknown set is told nothing."""
+    logits, held = torch.tensor([[0.3, -1.0, 2.0], [0.0, 1.0, 0.5]]), torch.tensor([[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    each = Together(MAZE).each(logits, held)
+    assert each[1] == 0.0
+    torch.testing.assert_close(each[0], Together(MAZE).loss(logits, held))
+    torch.testing.assert_close(alone(3).each(logits, held).mean(), alone(3).loss(logits, held))
 
 
 def test_entropy_is_the_loss_of_the_best_constant_guess() -> None:
     """Three directions equally often: log 3, a third of it for each of three buttons."""
     assert Together(MAZE).entropy(np.tile(MAZE, (5, 1))) == pytest.approx(np.log(3) / 3)
-    assert Together(MAZE[:0]).entropy(np.tile(EVERY, (5, 1))) == pytest.approx(np.log(2))
+    assert alone(3).entropy(np.tile(EVERY, (5, 1))) == pytest.approx(np.log(2))
 
 
 def test_too_many_sets_or_one_leave_each_button_on_its_own() -> None:

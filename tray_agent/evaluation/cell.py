@@ -7,8 +7,10 @@ from typing import Any
 
 OURS = "ours"
 OURS_START = "ours-start"
-ENCODERS = {OURS: "bundled", "ours-scratch": "scratch", OURS_START: "start:"}
-"""The product's own policies, with the setting `trainer.encoder` of each; a cell's file follows the last."""
+ADVERSARIAL = {"ours-adversarial": "chunks", "ours-adversarial-sessions": "sessions"}
+"""Those of the product's own policies that are learned with another setting `trainer.adversarial` than "none"."""
+ENCODERS = {OURS: "bundled", "ours-scratch": "scratch", OURS_START: "start:"} | dict.fromkeys(ADVERSARIAL, "bundled")
+"""The product's own policies, with the setting `trainer.encoder` of each; a cell's file follows that of OURS_START."""
 REFERENCES = "references"
 """The cell of a game that holds random, constant and player scores; it has no seed."""
 SEED_STRIDE = 1_000_000

@@ -9,7 +9,7 @@ from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import Cell
+from tray_agent.evaluation.cell import ADVERSARIAL, Cell
 from tray_agent.evaluation.recording import Tell
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import TrainerJob
@@ -71,7 +71,7 @@ class TimedLearning:
         self._job = TrainerJob(
             profile.name, tuple(profile.vector8), spec, sessions, folder / "models", folder / "checkpoints",
             bundle_every_s=_BUNDLE_EVERY_S, nice=0, threads=cell.threads, seed=cell.seed,
-            encoder=cell.encoder, shared=shared,
+            encoder=cell.encoder, shared=shared, adversarial=ADVERSARIAL.get(cell.policy, "none"),
         )  # fmt: skip
         self._learned = Learned()
         self._began = 0.0

@@ -122,6 +122,15 @@ class Trainer(Model):
         ),
         examples=["true"],
     )
+    adversarial: Literal["none", "chunks", "sessions"] = Field(
+        default="none",
+        description=(
+            "A second network that learns to tell who plays, beside the learning from each tick: chunks (the policy "
+            "has to pass for you in stretches of eight ticks), sessions (where the agent has played, what passes for "
+            "your play is learned from as well), none."
+        ),
+        examples=["chunks"],
+    )
 
     @property
     def cores(self) -> int:

@@ -81,10 +81,14 @@ class Trainer:
     def _new_learner(self) -> Learner:
         job = self._config
         if not self._shared:
-            return Learner(job.spec, job.vector, self._replay, job.seed, lanes=job.threads, source=self._source)
+            return Learner(
+                job.spec, job.vector, self._replay, job.seed, lanes=job.threads, source=self._source,
+                adversarial=job.adversarial,
+            )  # fmt: skip
         return SharedLearner(
-            job.game, job.spec, job.vector, self._replay, self._others, job.seed, lanes=job.threads, source=self._source
-        )
+            job.game, job.spec, job.vector, self._replay, self._others, job.seed, lanes=job.threads,
+            source=self._source, adversarial=job.adversarial,
+        )  # fmt: skip
 
     def _other_games(self) -> list[OtherGame]:
         job = self._config

@@ -9,7 +9,7 @@ from tray_agent.core.policy import PolicySpec
 BATCH = 64
 """Ticks in one update."""
 _FOLDERS = ("sessions", "models", "checkpoints")
-_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared")
+_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared", "adversarial")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TrainerJob:
         bundle_every_s: seconds between bundles.
         replay_bytes: memory for frames.
         nice, threads, seed: how the process runs.
-        encoder, shared: as `trainer.encoder` and `trainer.shared` in the settings.
+        encoder, shared, adversarial: as under `trainer` in the settings.
     """
 
     game: str
@@ -38,6 +38,7 @@ class TrainerJob:
     seed: int = 0
     encoder: str = "bundled"
     shared: bool = False
+    adversarial: str = "none"
 
     def message(self) -> dict[str, Any]:
         """The "config" message."""

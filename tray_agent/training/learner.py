@@ -5,7 +5,6 @@ schedule because there is no end: watching goes on as long as the player likes.
 """
 
 import copy
-import logging
 import math
 import threading
 import time
@@ -18,13 +17,12 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
-from tray_agent.runtime.atomic_file import write_atomic
+from tray_agent.training.adversarial import NONE, Drawn, make_adversary
+from tray_agent.training.checkpoint import Counts, Kept, read_checkpoint, write_checkpoint
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
 from tray_agent.training.handover import Handover
 from tray_agent.training.job import BATCH
@@ -33,9 +31,8 @@ from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
 from tray_agent.training.retrieval import MEMORY, Retrieval
 from tray_agent.training.shared_parts import SharedParts, new_optimizer
-from tray_agent.training.together import Together
+from tray_agent.training.together import Together, alone
 
-_log = logging.getLogger(__name__)
 EMA = 0.995
 MIN_TICKS = 64
 _STATISTICS_FRAMES = 1024
@@ -70,6 +67,7 @@ class Learner:
         lanes: int = 1,
         source: EncoderSource = SCRATCH_SOURCE,
         shared: SharedParts | None = None,
+        adversarial: str = NONE,
     ) -> None:
         torch.manual_seed(seed)
         self.spec = spec
@@ -98,10 +96,11 @@ class Learner:
         self.statistics_at = 0
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
         self._bf16: bool | None = None
-        self._together = Together(np.zeros((0, len(spec.controls.buttons)), bool))
+        self._together = alone(len(spec.controls.buttons))
         self._promoted: Policy | None = None
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
+        self._adversary = make_adversary(adversarial, self.net, replay, self._inputs, seed)
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -150,7 +149,8 @@ class Learner:
                 if net is not self.net:
                     _copy_weights(self.net, net)
                 batch = self.replay.draw(BATCH)
-            value, gradient = self._gradient(net, bf16, batch)
+                drawn = self._adversary.draw() if self._adversary is not None else None
+            value, gradient = self._gradient(net, bf16, batch, drawn)
             with self._one_at_a_time:
                 self._apply(gradient)
                 self.updates += 1
@@ -158,12 +158,18 @@ class Learner:
             total += value
         return total / batches
 
-    def _gradient(self, net: PolicyNet, bf16: bool, batch: Batch) -> tuple[float, tuple[Tensor | None, ...]]:
-        """Loss and gradient of a batch."""
+    def _gradient(
+        self, net: PolicyNet, bf16: bool, batch: Batch, drawn: Drawn | None
+    ) -> tuple[float, tuple[Tensor | None, ...]]:
+        """Loss of a batch, and the gradient of that and of the adversary's."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             outputs = net.from_planes(*self._inputs(batch))
+            more = None
+            if self._adversary is not None and drawn is not None:
+                more = self._adversary.loss(net, drawn, self._together)
         loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
-        return float(loss.detach()), torch.autograd.grad(loss, _learned(net), allow_unused=True)
+        total = loss if more is None else loss + more
+        return float(loss.detach()), torch.autograd.grad(total, _learned(net), allow_unused=True)
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
         self.optimizer.zero_grad()  # other games' parts may be in it, with the gradient of their last batch
@@ -361,78 +367,34 @@ class Learner:
         )
 
     def save_checkpoint(self, path: Path) -> None:
-        """Write network, average and optimiser atomically (safetensors).
+        """Write network, average, optimiser and counts.
 
         Raises:
             OSError: disk full or not writable; the old checkpoint stays.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(path, save(dict(self._tensors()), metadata={
-            "architecture": self.architecture, "spec": self.spec.digest, "updates": str(self.updates),
-            "statistics_at": str(self.statistics_at), "steps": str(self._steps()),
-            "memory": str(self.handover.share),
-        }))  # fmt: skip
+        counts = Counts(self.updates, self.statistics_at, self.handover)
+        write_checkpoint(path, self._kept(), self.architecture, counts)
 
     def load_checkpoint(self, path: Path) -> bool:
         """Continue from a checkpoint; False (and nothing changed) if there is none that fits."""
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if (metadata.get("architecture"), metadata.get("spec")) != (self.architecture, self.spec.digest):
-                    return False
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            counts = [int(metadata[name]) for name in ("updates", "statistics_at", "steps")]
-            handover = Handover(float(metadata.get("memory", "0.0")))
-            self._take_tensors(tensors, counts[2])
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            if path.exists():
-                _log.warning("checkpoint %s is not usable (%s); learning begins anew", path, error)
+        counts = read_checkpoint(path, self._kept(), self.architecture)
+        if counts is None:
             return False
-        self.updates, self.statistics_at = counts[:2]
-        self.handover = handover
+        self.updates, self.statistics_at, self.handover = counts.updates, counts.statistics_at, counts.handover
         return True
+
+    def _kept(self) -> Kept:
+        return Kept(self.net, self.average, self._parameters, self.optimizer)
 
     def checkpoint_due(self) -> bool:
         """Whether it is time to save beside a new bundle."""
         return True
-
-    def _take_tensors(self, tensors: dict[str, Tensor], steps: int) -> None:
-        """All or nothing. Raises ValueError."""
-        count = len(self._parameters)
-        moments = [(tensors.get(f"adam.{i}.m"), tensors.get(f"adam.{i}.v")) for i in range(count)]
-        nets = [(net, _of(tensors, prefix)) for net, prefix in ((self.net, "net."), (self.average, "average."))]
-        for net, own in nets:
-            _check_fit(net, own)
-        for net, own in nets:
-            net.load_state_dict(own, strict=False)
-        for parameter, (m, v) in zip(self._parameters, moments, strict=True):
-            if m is not None and v is not None:  # heads of controls that the game does not have never move
-                own_state = {"exp_avg": m.to(parameter.device), "exp_avg_sq": v.to(parameter.device)}
-                self.optimizer.state[parameter] = {"step": torch.tensor(float(steps))} | own_state
-
-    def _steps(self) -> int:
-        """How many steps the optimiser has made."""
-        state = self.optimizer.state.get(self._parameters[0])
-        return int(state["step"]) if state else 0
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for net, prefix in ((self.net, "net."), (self.average, "average.")):
-            for name, tensor in _own_state(net).items():
-                yield prefix + name, tensor.detach().cpu().contiguous().clone()
-        for i, parameter in enumerate(self._parameters):
-            if state := self.optimizer.state.get(parameter):
-                yield f"adam.{i}.m", state["exp_avg"].cpu().contiguous()
-                yield f"adam.{i}.v", state["exp_avg_sq"].cpu().contiguous()
 
 
 def _copy_weights(source: PolicyNet, target: PolicyNet) -> None:
     """Weights and statistics."""
     with torch.no_grad():
         torch._foreach_copy_(_changing(target), _changing(source))
-
-
-def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _learned(net: PolicyNet) -> list[nn.Parameter]:
@@ -442,17 +404,6 @@ def _learned(net: PolicyNet) -> list[nn.Parameter]:
 def _changing(net: PolicyNet) -> list[Tensor]:
     named = [*net.named_parameters(), *net.named_buffers()]
     return [tensor for name, tensor in named if not name.startswith(FROZEN)]
-
-
-def _own_state(net: PolicyNet) -> dict[str, Tensor]:
-    """What checkpoints keep: all but what is frozen, which is large and never changes."""
-    return {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(FROZEN)}
-
-
-def _check_fit(net: PolicyNet, tensors: dict[str, Tensor]) -> None:
-    expected = {name: tensor.shape for name, tensor in _own_state(net).items()}
-    if {name: tensor.shape for name, tensor in tensors.items()} != expected:
-        raise ValueError("its tensors are not the network's")
 
 
 def _entropy(classes: npt.NDArray[np.int64]) -> float:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 MOST = 256
 """Sets; where a player uses more, each button is on its own."""
+_LEAST = 1e-6
 _UNKNOWN = -100  # what cross_entropy leaves out
 
 Bits = npt.NDArray[np.bool_]
@@ -35,16 +36,34 @@ class Together:
         self._row = {row.tobytes(): i for i, row in enumerate(used)}
 
     def loss(self, logits: Tensor, held: Tensor) -> Tensor:
-        """Mean cross-entropy a button, of logits (n, buttons) and held bits (n, buttons).
-
-        Ticks with a set that is not known yet are left out.
-        """
+        """Mean of `each`; ticks with a set that is not known yet are left out."""
         if not self.sets:
             return functional.binary_cross_entropy_with_logits(logits, held)
-        right = self._rows(held.cpu().numpy() >= 0.5)
+        right = self._rows(held)
         if not (right >= 0).any():
             return logits.sum() * 0.0
         return functional.cross_entropy(self._scores(logits), right.to(logits.device)) / logits.shape[1]
+
+    def each(self, logits: Tensor, held: Tensor) -> Tensor:
+        """Cross-entropy a button of logits (n, buttons) and held bits (n, buttons), shape (n,); of unknown sets 0."""
+        if not self.sets:
+            return functional.binary_cross_entropy_with_logits(logits, held, reduction="none").mean(1)
+        right = self._rows(held).to(logits.device)
+        return functional.cross_entropy(self._scores(logits), right, reduction="none") / logits.shape[1]
+
+    def sampled(self, logits: Tensor) -> Tensor:
+        """Held bits by chance, shape (n, buttons), with a gradient to the logits.
+
+        Straight-through: the bits are whole, their gradient is that of the relaxed sample at temperature 1. One choice
+        a button: binary concrete (Maddison et al. 2017, arXiv 1611.00712); sets: Gumbel-softmax (Jang et al. 2017,
+        arXiv 1611.01144, section 2.2).
+        """
+        if self.sets:
+            chosen: Tensor = functional.gumbel_softmax(self._scores(logits), hard=True)
+            return chosen @ self._sets.to(logits.device)
+        chance = torch.rand_like(logits).clamp(_LEAST, 1.0 - _LEAST)
+        soft = torch.sigmoid(logits + chance.logit())
+        return (soft >= 0.5).float() + soft - soft.detach()
 
     def entropy(self, held: Bits) -> float:
         """Loss of the best constant prediction of (n, buttons)."""
@@ -60,8 +79,14 @@ class Together:
     def _scores(self, logits: Tensor) -> Tensor:
         return logits @ self._sets.T.to(logits.device)
 
-    def _rows(self, held: Bits) -> Tensor:
-        return torch.tensor([self._row.get(row.tobytes(), _UNKNOWN) for row in held])
+    def _rows(self, held: Tensor) -> Tensor:
+        bits = held.cpu().numpy() >= 0.5
+        return torch.tensor([self._row.get(row.tobytes(), _UNKNOWN) for row in bits])
+
+
+def alone(buttons: int) -> Together:
+    """Each of so many buttons on its own."""
+    return Together(np.zeros((0, buttons), bool))
 
 
 def _entropy(held: Bits) -> float:

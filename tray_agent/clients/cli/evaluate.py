@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ENCODERS, OURS, OURS_START, Cell, references
+from tray_agent.evaluation.cell import ADVERSARIAL, ENCODERS, OURS, OURS_START, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.live.names import LIVE_GAMES
 from tray_agent.evaluation.report import show, summary
@@ -39,6 +39,7 @@ _EPILOG = """examples:
   tray-agent evaluate --suite ten --peers --seeds 3 --resume --json
   tray-agent evaluate breakout --policy ours --policy imitation
   tray-agent evaluate pong --policy ours --policy ours-start --start starts/{game}.safetensors
+  tray-agent evaluate doom-center --policy ours --policy ours-adversarial-sessions --corrections
   tray-agent evaluate pong breakout airstriker --shared --train-seconds 40 --resume
   tray-agent evaluate x11-snake --minutes 10 --episodes 20"""
 
@@ -144,7 +145,7 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
         for seed in range(args.seeds)
         for game in games
         for policy in policies[game]
-        for more in (("", CORRECTIONS, WATCHING) if game in corrected and policy == OURS else ("",))
+        for more in (("", CORRECTIONS, WATCHING) if game in corrected and policy in {OURS, *ADVERSARIAL} else ("",))
     ]  # fmt: skip
 
 
