@@ -54,7 +54,7 @@ def zipped(content: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> by
 def shared_zip(folder: Path, name: str = "toy.zip", **options: Any) -> Path:
     """A bundle of `toy` as `share` writes it."""
     out = folder / name
-    share(load_bundle(store(folder / "theirs", spec=SPEC, data={"updates": 5.0, "seconds": 90.0})), out, **options)
+    share(load_bundle(store(folder / f"of {name}", spec=SPEC, data={"updates": 5.0, "seconds": 90.0})), out, **options)
     return out
 
 

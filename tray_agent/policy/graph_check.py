@@ -2,6 +2,7 @@
 
 Only what a policy needs is let through: plain operators in one flat graph, weights inside the file and as large as they
 say, every number finite, the inputs and outputs of the spec. What it does when run is found out by `trial.py`.
+Names that are no UTF-8 come out of protobuf as bytes, so they are only compared and shown.
 """
 
 from collections.abc import Iterator
@@ -122,7 +123,7 @@ def _check_ends(graph: onnx.GraphProto, spec: PolicySpec) -> None:
     }
     names = [value.name for value in graph.input]
     if len(set(names)) != len(names) or "frames" not in names or not set(names) <= set(wanted):
-        raise BundleError(f"its graph's inputs are {', '.join(names)!r:.100}, not {', '.join(wanted)}")
+        raise BundleError(f"its graph's inputs are {names!s:.100}, not {', '.join(wanted)}")
     for value in graph.input:
         shape = [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]
         if (value.type.tensor_type.elem_type, shape) != wanted[value.name]:
@@ -131,6 +132,6 @@ def _check_ends(graph: onnx.GraphProto, spec: PolicySpec) -> None:
             )
     outputs = [value.name for value in graph.output]
     if tuple(outputs) != OUTPUTS:
-        raise BundleError(f"its graph's outputs are {', '.join(outputs)!r:.100}, not {', '.join(OUTPUTS)}")
+        raise BundleError(f"its graph's outputs are {outputs!s:.100}, not {', '.join(OUTPUTS)}")
     if any(value.type.tensor_type.elem_type != TensorProto.FLOAT for value in graph.output):
         raise BundleError("its graph's outputs are no plain numbers")

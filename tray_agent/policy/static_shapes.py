@@ -19,13 +19,20 @@ _SHAPING = {
 
 
 def check_static_shapes(graph: onnx.GraphProto) -> None:
-    """Follow what is seen through the graph's nodes, which stand in the order they run.
+    """Follow what is seen through the graph's nodes.
 
     Raises:
-        BundleError: it reaches an input that decides a shape.
+        BundleError: it reaches an input that decides a shape; or the nodes do not stand in the order they run, so that
+            it can't be followed.
     """
     seen = {value.name for value in graph.input}
+    known = seen | {tensor.name for tensor in graph.initializer} | {""}
     for node in graph.node:
+        if not known.issuperset(node.input) or not known.isdisjoint(name for name in node.output if name):
+            raise BundleError(
+                f"its node {node.name!r:.60} ({node.op_type}) takes what is not there yet, or makes it again"
+            )
+        known.update(node.output)
         hangs = [name in seen for name in node.input]
         if any(hangs[i] for i in _SHAPING.get(node.op_type, ()) if i < len(hangs)):
             raise BundleError(

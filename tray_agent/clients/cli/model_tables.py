@@ -42,19 +42,20 @@ def show_list(rows: list[dict[str, Any]]) -> None:
     if not rows:
         print("No bundle yet: `tray-agent watch` while you play makes one.")
         return
-    names = ("", "game", "run", "made", "updates", "watched", "ready?", "score", "size")
-    table = Table(*names, caption="* in use", caption_justify="left")
+    table = Table("", caption="* in use", caption_justify="left")
+    table.add_column("bundle", no_wrap=True, overflow="fold")
+    for name in ("updates", "watched", "ready?", "score", "size"):
+        table.add_column(name)
     for fields in rows:
-        mark = "*" if fields["current"] else ""
-        size = f"{fields['bytes'] / 2**20:.1f} MiB"
+        cells = ["*" if fields["current"] else "", f"{fields['game']}/{fields['run']}"]
         if fields["problem"]:
-            cells = [mark, fields["game"], fields["run"], "", "", "", "damaged", "", size]
+            cells += ["", "", "damaged", ""]
         else:
-            cells = [
-                mark, fields["game"], fields["run"], str(fields["created"])[:16], f"{fields['updates'] or 0:.0f}",
-                f"{fields['minutes']:.1f} min", fields["readiness"].get("state", "not known"), _score(fields["score"]),
-                size,
+            cells += [
+                f"{fields['updates'] or 0:.0f}", f"{fields['minutes']:.1f} min",
+                fields["readiness"].get("state", "not known"), _score(fields["score"]),
             ]  # fmt: skip
+        cells.append(f"{fields['bytes'] / 2**20:.1f} MiB")
         table.add_row(*map(_plain, cells))
     _print(table)
 
