@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 import psutil
 
+import tray_agent
 from tray_agent.errors import BundleError
 from tray_agent.policy.bundle import Bundle, Manifest, load_bundle, store_bundle
 from tray_agent.policy.decode import Decoding
@@ -55,7 +56,9 @@ def try_apart(manifest: Manifest, onnx: bytes) -> float:
     with tempfile.TemporaryDirectory(prefix="tray-agent-trial-") as folder:
         bundle = store_bundle(Path(folder), manifest, onnx, "trial")
         command = [sys.executable, "-m", "tray_agent.policy.trial", str(bundle)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        # -m looks into the current folder first, which may be the one strangers' files are downloaded to
+        here = Path(tray_agent.__file__).parents[1]
+        with subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             try:
                 _follow(process)
                 told, _ = process.communicate()

@@ -42,22 +42,21 @@ def show_list(rows: list[dict[str, Any]]) -> None:
     if not rows:
         print("No bundle yet: `tray-agent watch` while you play makes one.")
         return
-    table = Table("", caption="* in use", caption_justify="left")
-    table.add_column("bundle", no_wrap=True, overflow="fold")
-    for name in ("updates", "watched", "ready?", "score", "size"):
-        table.add_column(name)
+    width = max(len(_name(fields)) for fields in rows)
     for fields in rows:
-        cells = ["*" if fields["current"] else "", f"{fields['game']}/{fields['run']}"]
+        start = f"{'*' if fields['current'] else ' '} {_name(fields):<{width}}  {fields['bytes'] / 2**20:5.1f} MiB"
         if fields["problem"]:
-            cells += ["", "", "damaged", ""]
+            print(f"{start}  damaged: {fields['problem']}")
         else:
-            cells += [
-                f"{fields['updates'] or 0:.0f}", f"{fields['minutes']:.1f} min",
-                fields["readiness"].get("state", "not known"), _score(fields["score"]),
-            ]  # fmt: skip
-        cells.append(f"{fields['bytes'] / 2**20:.1f} MiB")
-        table.add_row(*map(_plain, cells))
-    _print(table)
+            learned = f"{fields['updates'] or 0:6.0f} updates, {fields['minutes']:5.1f} min watched"
+            print(
+                f"{start} {learned}  {fields['readiness'].get('state', 'not known')}  {_score(fields['score'])}".rstrip()
+            )
+    print("* in use")
+
+
+def _name(fields: dict[str, Any]) -> str:
+    return f"{fields['game']}/{fields['run']}"
 
 
 def show_manifest(folder: Path, manifest: Manifest) -> None:
@@ -110,7 +109,8 @@ def show_received(received: Received) -> None:
     """What an import would bring, on stderr: the answer goes to stdout."""
     grid = _grid()
     for name, value in _facts(received.manifest).items():
-        grid.add_row(name, _plain(value + (", as its maker says" if name in {"ready?", "score"} else "")))
+        is_claim = name == "ready?" or (name == "score" and received.manifest.score)
+        grid.add_row(name, _plain(value + (", as its maker says" if is_claim else "")))
     grid.add_row("a decision", f"{received.decision_ms:.1f} ms here")
     grid.add_row("signature", _SIGNED[received.signature])
     if received.preview_bytes:
