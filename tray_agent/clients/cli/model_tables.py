@@ -49,9 +49,8 @@ def show_list(rows: list[dict[str, Any]]) -> None:
             print(f"{start}  damaged: {fields['problem']}")
         else:
             learned = f"{fields['updates'] or 0:6.0f} updates, {fields['minutes']:5.1f} min watched"
-            print(
-                f"{start} {learned}  {fields['readiness'].get('state', 'not known')}  {_score(fields['score'])}".rstrip()
-            )
+            state = fields["readiness"].get("state", "not known")
+            print(f"{start} {learned}  {state:<14}  {_score(fields['score'])}".rstrip())
     print("* in use")
 
 
