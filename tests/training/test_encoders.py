@@ -15,6 +15,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import PlatformUnavailable, SettingsError
+from tray_agent.policy.graph_check import check_graph
 from tray_agent.settings.app import AppSettings
 from tray_agent.settings.load import load
 from tray_agent.training.encoders import bundled, frozen
@@ -151,8 +152,9 @@ def test_head_learns_from_frozen_features(tmp_path: Path) -> None:
     assert measures["balanced_accuracy"] > 0.9
     assert measures["blind_loss"] > measures["loss"] + 0.3
     assert all(torch.equal(tensor, before[name]) for name, tensor in features.state_dict().items())
-    _, parity = Exporter(SPEC).export(learner.average)
+    onnx, parity = Exporter(SPEC).export(learner.average)
     assert parity <= MAX_PARITY_ERROR
+    check_graph(onnx, SPEC)
 
 
 def test_features_of_learning_are_those_of_playing(tmp_path: Path) -> None:
@@ -356,8 +358,9 @@ def test_network_from_a_file(timm: Any, tmp_path: Path) -> None:
     learner = Learner(SPEC, VECTOR, source.replay(SPEC, 1 << 28, 0, tmp_path), source=source)
     fill(learner.replay, 100)
     learner.update()
-    _, parity = Exporter(SPEC).export(learner.average)
+    onnx, parity = Exporter(SPEC).export(learner.average)
     assert parity <= MAX_PARITY_ERROR
+    check_graph(onnx, SPEC)
     other = make_encoder(f"timm:{NETWORK}@{random_weights(timm, tmp_path / 'b.safetensors', 8)}", SPEC)
     assert other.architecture != source.architecture
 

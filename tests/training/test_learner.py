@@ -13,6 +13,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import BundleError
+from tray_agent.policy.graph_check import check_graph
 from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
@@ -271,6 +272,7 @@ def test_export_is_the_network_and_a_refresh_really_changes_it(by_picture: Learn
     before, parity_before = exporter.export(fresh)
     after, parity_after = exporter.export(by_picture.average)
     assert max(parity_before, parity_after) <= MAX_PARITY_ERROR
+    check_graph(after, SPEC)  # as a stranger would who is given it
     frames, audio, vector = (t.numpy() for t in exporter.example(5))
     results = []
     for data in (before, after):

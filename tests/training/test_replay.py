@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tray_agent.core.controls import Controls
+from tray_agent.core.held_out import HELD_OUT_EVERY, HELD_OUT_SECONDS
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
-from tray_agent.training.replay import BLOCK, HELD_OUT_EVERY, HELD_OUT_SECONDS, Replay
+from tray_agent.training.replay import BLOCK, Replay
 
 SPEC = PolicySpec(Controls(("KeyA", "KeyB"), ("MouseX",)), rate_hz=5, frame_width=2, frame_height=2, frames=4)
 BLOCK_BYTES = BLOCK * 2 * 2 * 3

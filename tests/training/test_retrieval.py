@@ -10,6 +10,7 @@ import torch
 from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.policy.graph_check import check_graph
 from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
 from tray_agent.training.handover import SHARES
 from tray_agent.training.learner import Learner
@@ -135,6 +136,7 @@ def test_one_graph_serves_all_memories(learner: Learner) -> None:
     memory.remember(much, torch.from_numpy(weights[again]).float(), torch.zeros(8))
     full, parity_full = exporter.export(memory)
     assert max(parity, parity_full) <= MAX_PARITY_ERROR
+    check_graph(full, SPEC)
     assert len(full) == len(empty)
     assert full != empty
 

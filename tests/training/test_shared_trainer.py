@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_policy import graph, store
 
 from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
@@ -104,6 +105,22 @@ def test_only_the_watched_game_gets_a_bundle(
     assert model.games["other"].updates >= 40
     assert fields_of(events, "skipped")[0]["session"] == broken.name
     assert not fields_of(events, "fault")
+
+
+@pytest.mark.parametrize("onnx", [graph(SPEC), b"cut"])
+def test_what_somebody_else_put_in_use_does_not_end_learning(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]], onnx: bytes
+) -> None:
+    """After a rollback or an import any policy may be in use, of another network or damaged: it learns on."""
+    write(tmp_path, "toy")
+    imported = store(tmp_path / "models", "20250101T1-imported", SPEC)
+    (imported / "policy.onnx").write_bytes(onnx)
+    trainer, events = started(job(tmp_path))
+    trainer.run()
+    assert not fields_of(events, "fault")
+    assert fields_of(events, "bundle")
+    assert current_folder(tmp_path / "models", "toy") != imported
+    assert imported.is_dir()
 
 
 def test_bundle_in_use_stays_until_the_model_is_as_good(

@@ -45,6 +45,7 @@ class Learning:
         """The current game's newest policy, None while there is none."""
         self.problem = ""
         """Why the current bundle can't be used, "" if it can or there is none."""
+        self._looked_at: Path | None = None  # the bundle that was last taken, or could not be
 
     @property
     def active(self) -> bool:
@@ -59,7 +60,7 @@ class Learning:
     def set_game(self, profile: GameProfile | None, spec: PolicySpec | None) -> None:
         """Another game: the trainer of the old one saves and ends, the new one's bundle is loaded."""
         self._release()
-        self.policy, self.problem, self._last = None, "", LearnStatus()
+        self.policy, self.problem, self._last, self._looked_at = None, "", LearnStatus(), None
         self._game = (profile, spec) if profile is not None and spec is not None else None
         if self._game is not None:
             self._load_current(self._game[0].name)
@@ -87,17 +88,25 @@ class Learning:
         self._rest_at = time.monotonic() + _REST_AFTER_S
 
     def poll(self) -> None:
-        """Let a trainer go that has nothing left to learn."""
+        """Let a trainer go that has nothing left to learn; notice a bundle that was put in use by somebody else."""
         rested = self._rest_at < float("inf") and self.status.state in {"resting", "failed"}
         if self._worker is not None and (rested or time.monotonic() > self._rest_at):
             self._release()
         self._leaving = [worker for worker in self._leaving if not worker.join(0.0)]
+        if self._game is not None and (folder := self._current(self._game[0].name)) not in {None, self._looked_at}:
+            self._on_bundle(folder)
 
     def take_bundle(self, folder: Path) -> bool:
-        """Load a bundle of the current game; False when it is another game's, or can't be used (see `problem`)."""
+        """Load a bundle of the current game; False when it is another game's, can't be used (see `problem`), or is
+        the one that plays already.
+        """
         if self._game is None or folder.parent.name != self._game[0].name:
             return False
+        if self.policy is not None and self.policy.bundle.folder == folder:
+            self._looked_at, self.problem = folder, ""
+            return False
         profile, spec = self._game
+        self._looked_at = folder
         try:
             self.policy = OnnxPolicy(load_bundle(folder, spec), decoding_of(profile), seed=time.time_ns())
         except BundleError as error:
@@ -147,14 +156,19 @@ class Learning:
             self._leaving.append(worker)
 
     def _load_current(self, game: str) -> None:
-        try:
-            folder = current_folder(self._models, game)
-        except BundleError as error:
-            self.problem = str(error)
-            _log.warning("%s", error)
-            return
+        folder = self._current(game)
         if folder is not None:
             self.take_bundle(folder)
+
+    def _current(self, game: str) -> Path | None:
+        try:
+            return current_folder(self._models, game)
+        except BundleError as error:
+            if self.problem != str(error):
+                self.problem = str(error)
+                _log.warning("%s", error)
+            self._looked_at = None  # once it is mended, look again
+        return None
 
 
 def decoding_of(profile: GameProfile) -> Decoding:

@@ -2,7 +2,8 @@
 
 `<models>/<game>/<run>/policy.onnx` + `manifest.json`; `<models>/<game>/current.json` names the run in use.
 A bundle is written under a temporary name and renamed, so that a reader sees all of it or nothing; `current.json`
-is replaced atomically afterwards. A kill -9 at any line leaves the previous bundle in use.
+is replaced atomically afterwards. A kill -9 at any line leaves the previous bundle in use. Imported runs end in
+`-imported` and are deleted by nobody but the user.
 """
 
 import contextlib
@@ -27,10 +28,11 @@ ONNX_NAME = "policy.onnx"
 MANIFEST_NAME = "manifest.json"
 CURRENT_NAME = "current.json"
 KEEP_BUNDLES = 5
+IMPORTED = "-imported"
 MAX_ONNX_BYTES = 512 << 20
 _TEMPORARY = ".tmp"
 _SWEEP_FILES_S = 3600.0
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
 """What reading JSON of another shape than expected raises."""
 
 
@@ -103,6 +105,14 @@ def write_bundle(models: Path, manifest: Manifest, onnx: bytes, run: str) -> Pat
     Raises:
         BundleError: it could not be written (disk full, no right to write); the current bundle stays.
     """
+    target = store_bundle(models, manifest, onnx, run)
+    make_current(target)
+    _prune(target.parent, keep=run)
+    return target
+
+
+def store_bundle(models: Path, manifest: Manifest, onnx: bytes, run: str) -> Path:
+    """As `write_bundle`, but what is in use stays in use, and no old bundle is deleted."""
     game_folder = models / manifest.game
     temporary = game_folder / f".{run}.{os.getpid()}{_TEMPORARY}"
     target = game_folder / run
@@ -114,15 +124,37 @@ def write_bundle(models: Path, manifest: Manifest, onnx: bytes, run: str) -> Pat
         write_atomic(temporary / ONNX_NAME, onnx)
         write_atomic(temporary / MANIFEST_NAME, json.dumps(manifest.to_json(), indent=1))
         temporary.replace(target)
-        write_atomic(game_folder / CURRENT_NAME, json.dumps({"run": run}))
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise BundleError(
-            f"could not store the new bundle in {game_folder}: {error}. The previous one stays in use; "
-            "free some space there, and see that the folder may be written to"
-        ) from error
-    _prune(game_folder, keep=run)
+        raise _not_stored(game_folder, error) from error
     return target
+
+
+def make_current(folder: Path) -> None:
+    """Put a stored bundle in use, atomically; a daemon that cares for the game takes it at once.
+
+    Raises:
+        BundleError: the pointer could not be written; it stays as it was.
+    """
+    try:
+        write_atomic(folder.parent / CURRENT_NAME, json.dumps({"run": folder.name}))
+    except OSError as error:
+        raise _not_stored(folder.parent, error) from error
+
+
+def _not_stored(game_folder: Path, error: OSError) -> BundleError:
+    return BundleError(
+        f"could not store the new bundle in {game_folder}: {error}. The previous one stays in use; "
+        "free some space there, and see that the folder may be written to"
+    )
+
+
+def run_folders(models: Path, game: str) -> list[Path]:
+    """Folders of all the game's bundles, the oldest first; [] where there is none."""
+    folder = models / game
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _sweep(game_folder: Path) -> None:
@@ -137,8 +169,8 @@ def _sweep(game_folder: Path) -> None:
 
 def _prune(game_folder: Path, keep: str) -> None:
     with contextlib.suppress(OSError):  # the new bundle is in use already: old ones may wait
-        runs = sorted(p for p in game_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-        for old in [p for p in runs if p.name != keep][: -(KEEP_BUNDLES - 1)]:
+        learned = [p for p in run_folders(game_folder.parent, game_folder.name) if not p.name.endswith(IMPORTED)]
+        for old in [p for p in learned if p.name != keep][: -(KEEP_BUNDLES - 1)]:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -154,7 +186,7 @@ def current_folder(models: Path, game: str) -> Path | None:
     try:
         run = json.loads(pointer.read_text())["run"]
         folder = models / game / Path(str(run)).name
-    except (*_DAMAGE, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         raise BundleError(f"{pointer} is damaged ({error}). Delete it and watch a little to learn a new one") from error
     if folder.name in {"", ".."} or not folder.is_dir():
         raise BundleError(f"{pointer} names {folder.name}, which is missing. Delete the file and watch again")
@@ -174,10 +206,10 @@ def load_bundle(folder: Path, spec: PolicySpec | None = None) -> Bundle:
     try:
         data = json.loads((folder / MANIFEST_NAME).read_text())
         onnx = _read_onnx(folder / ONNX_NAME)
-        manifest = _parse_manifest(data)
+        manifest = parse_manifest(data)
     except OSError as error:
         raise BundleError(f"bundle {folder} is incomplete: {error}. Watch again to learn a new one") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BundleError(f"{folder / MANIFEST_NAME} is damaged: {error}. Watch again to learn a new one") from error
     if hashlib.sha256(onnx).hexdigest() != manifest.onnx_sha256:
         raise BundleError(f"{folder / ONNX_NAME} is damaged (its digest differs from the manifest's). Watch again")
@@ -192,7 +224,8 @@ def _read_onnx(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _parse_manifest(data: dict[str, Any]) -> Manifest:
+def parse_manifest(data: dict[str, Any]) -> Manifest:
+    """The manifest that `Manifest.to_json` made this of. Raises one of `DAMAGE` where it did not."""
     if data.get("format") != FORMAT:
         raise ValueError(f"format {data.get('format')!r}, this version reads {FORMAT}")
     fields = {k: v for k, v in data.items() if k in Manifest.__dataclass_fields__}

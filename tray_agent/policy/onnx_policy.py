@@ -33,6 +33,7 @@ class OnnxPolicy:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked is what is run
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])

@@ -1,6 +1,6 @@
 """Everything the trainer may learn from, in memory: all sessions of one game (numpy; the trainer's main thread).
 
-Held-out stretches are cut by time, never by frame: in each session the ticks of every sixth ten seconds.
+`core/held_out.py` says which ticks are not learned from.
 """
 
 from dataclasses import dataclass, field
@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from tray_agent.core.held_out import are_held_out
 from tray_agent.core.media import Pixels
 from tray_agent.core.motion import MOTION_SECONDS, motion
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.planes import PLANES, Planes, planes_of
 
-HELD_OUT_SECONDS = 10.0
-HELD_OUT_EVERY = 6
 BLOCK = 512
 """Ticks whose frames are allocated, and given up, together."""
 _STALE_SHARE = 100  # the index may miss the newest hundredth: building it costs more than they are worth
@@ -310,7 +309,6 @@ class Replay:
         return self._index
 
     def _build_index(self) -> _Index:
-        seconds = max(1, int(HELD_OUT_SECONDS * self._spec.rate_hz))
         sessions = list(self._sessions.values())
         learn, held_out, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         corrections = [np.zeros(0, bool)]
@@ -320,7 +318,7 @@ class Replay:
             position = np.arange(s.gone, s.length)
             flags, actions = s.flags[s.gone : s.length], s.actions[s.gone : s.length, :buttons]
             good = (flags & int(TickFlag.LEARN) != 0) & (flags & int(TickFlag.STRAYED) == 0)
-            out = position // seconds % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+            out = are_held_out(position, self._spec.rate_hz)
             packed = position + (number << 40)
             learn.append(packed[good & ~out])
             held_out.append(packed[good & out])
