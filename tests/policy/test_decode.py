@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tray_agent.core.controls import Controls, to_command
-from tray_agent.policy.decode import ControlDecoding, Decoding, Sampler, sigmoid
+from tray_agent.policy.decode import ControlDecoding, Decoding, Sampler, likeliest, sigmoid
 
 MIXED = Controls(("KeyA", "KeyB", "Space"), ("MouseX", "WheelY"), ("PadLX", "PadRT"))
 BINS = {"MouseX": (-10.0, -1.0, 0.0, 1.0, 10.0), "WheelY": (-2.0, -1.0, 0.0, 1.0, 2.0)}
@@ -161,3 +161,10 @@ def test_cold_takes_the_likeliest_set() -> None:
     """At temperature 0 the set with the largest sum wins, not each button with a positive logit."""
     assert (drawn(MAZE, 1.0, 3.0, 2.0, temperature=0.0, n=20) == [0, 1, 0]).all()
     assert (drawn(MAZE, -5.0, -3.0, -4.0, temperature=0.0, n=20) == [0, 1, 0]).all()
+
+
+def test_likeliest_is_a_set_that_was_used() -> None:
+    """Two positive logits are no reason to hold two buttons that never were held together."""
+    assert likeliest(floats(1.0, 3.0, 2.0), MAZE).tolist() == [False, True, False]
+    assert likeliest(floats(-5.0, -4.0, -3.0), MAZE).tolist() == [False, False, True]
+    assert likeliest(floats(1.0, 3.0, -2.0), ()).tolist() == [True, True, False]

@@ -344,6 +344,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "path for a game": (lambda: of_manifest(game="../../up"), r"no game '\.\./\.\./up' here"),
     "wild habit": (lambda: of_manifest(habits=[[1e9, 0]]), "presses that no hand could make"),
+    "too many sets": (lambda: of_manifest(together=[[0, 1]] * 300), "names 300 sets of buttons"),
+    "sets of other buttons": (lambda: of_manifest(together=[[0, 7]]), "are not its controls"),
     "not its controls": (lambda: of_manifest(relative_bins={"MouseX": [1e9]}), "controls that it does not have"),
     "other graph": (damaged_weights, "digest differs from the manifest's"),
     # the graph

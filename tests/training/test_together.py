@@ -8,8 +8,9 @@ from torch.nn import functional
 from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.policy.decode import MOST_SETS
 from tray_agent.training.replay import Replay
-from tray_agent.training.together import MOST, Together, alone
+from tray_agent.training.together import Together, alone
 
 MAZE = np.eye(3, dtype=bool)
 EVERY = np.array([[a, b] for a in (0, 1) for b in (0, 1)], bool)
@@ -78,10 +79,10 @@ def test_entropy_is_the_loss_of_the_best_constant_guess() -> None:
 
 def test_too_many_sets_or_one_leave_each_button_on_its_own() -> None:
     """Somebody who holds everything at once is no maze; who holds one thing for ever tells nothing."""
-    many = np.array([[n >> k & 1 for k in range(12)] for n in range(MOST + 1)], bool)
+    many = np.array([[n >> k & 1 for k in range(12)] for n in range(MOST_SETS + 1)], bool)
     assert Together(many).sets == ()
     assert Together(MAZE[:1]).sets == ()
-    assert len(Together(many[:MOST]).sets) == MOST
+    assert len(Together(many[:MOST_SETS]).sets) == MOST_SETS
 
 
 def test_replay_finds_the_sets_in_what_may_be_learned() -> None:

@@ -13,7 +13,7 @@ from tray_agent.core.sample import AudioFeatures, TickFlag, TickSample
 from tray_agent.errors import BundleError, SessionError
 from tray_agent.policy.agreement import agreement
 from tray_agent.policy.bundle import Bundle
-from tray_agent.policy.decode import Decoding
+from tray_agent.policy.decode import Decoding, likeliest
 from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.sessions.reader import SessionReader
 
@@ -36,7 +36,7 @@ class _Judged:
         bins = [self._manifest.relative_bins[name] for name in self._manifest.spec.controls.relative]
         moved = [_mean(logits, values) for logits, values in zip(relative, bins, strict=True)]
         placed = [_mean(logits, self._manifest.axis_bins) for logits in axes]
-        self._said.append(np.concatenate([held >= 0.0, moved, placed]).astype(np.float32))
+        self._said.append(np.concatenate([likeliest(held, self._manifest.together), moved, placed]).astype(np.float32))
 
     @property
     def said(self) -> Floats:

@@ -8,7 +8,7 @@ from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
 from tray_agent.policy.agreement import agreement
 from tray_agent.policy.bundle import load_bundle
-from tray_agent.policy.decode import Decoding
+from tray_agent.policy.decode import Decoding, likeliest
 from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.sessions.reader import SessionReader
@@ -30,7 +30,7 @@ def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str
             if sample.flags & TickFlag.GAP:
                 policy.reset()
             policy.see(sample.pixels)
-            said.append(policy.outputs(sample.audio)[0] >= 0.0)
+            said.append(likeliest(policy.outputs(sample.audio)[0], policy.bundle.manifest.together))
             did.append(sample.action[:buttons] >= 0.5)
     held = np.array(did)
     last = np.concatenate([np.zeros_like(held[:1]), held[:-1]])

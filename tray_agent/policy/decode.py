@@ -4,7 +4,7 @@ Held states are sampled, not thresholded: taking the most likely action freezes 
 (decisions/0005-policy.md). Temperature 1 plays as the player did; lower is more decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,19 @@ class Decoding:
 
 _COLDEST = 1e-3  # as good as "the most likely", and nothing overflows
 _LONG_AGO = 1 << 30
+
+
+MOST_SETS = 256
+"""Of buttons held together; where a player uses more, each button is on its own."""
+
+
+def likeliest(logits: FloatArray, together: Sequence[Sequence[int]]) -> npt.NDArray[np.bool_]:
+    """What logits of the buttons (buttons,) say is held: the set with the largest sum; () each on its own."""
+    if not together:
+        return logits >= 0.0
+    sets = np.asarray(together, np.float32)
+    held: npt.NDArray[np.bool_] = sets[int((sets @ logits).argmax())] >= 0.5
+    return held
 
 
 def sigmoid(x: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ from typing import Any
 from tray_agent.core import keys
 from tray_agent.errors import BundleError
 from tray_agent.policy.bundle import DAMAGE, FORMAT, Manifest, parse_manifest
+from tray_agent.policy.decode import MOST_SETS
 from tray_agent.settings.games import GameProfile
 
 _TEXTS = ("game", "policy", "created", "onnx_sha256")
@@ -87,6 +88,8 @@ def _check_presses(manifest: Manifest) -> None:
         or not all(abs(value) <= 1.0 for value in placed)
     ):
         raise BundleError("its manifest holds presses that no hand could make")
+    if len(manifest.together) > MOST_SETS:
+        raise BundleError(f"its manifest names {len(manifest.together)} sets of buttons; {MOST_SETS} is the most")
     if len(manifest.habits) > _MOST_HABITS or not 0.0 <= manifest.motion_floor <= 255.0:
         raise BundleError("its manifest says it is stuck in a way that can't be")
 

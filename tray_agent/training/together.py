@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-MOST = 256
-"""Sets; where a player uses more, each button is on its own."""
+from tray_agent.policy.decode import MOST_SETS
+
 _LEAST = 1e-6
 _UNKNOWN = -100  # what cross_entropy leaves out
 
@@ -29,7 +29,7 @@ class Together:
     """
 
     def __init__(self, used: Bits) -> None:
-        few = 1 < len(used) <= MOST
+        few = 1 < len(used) <= MOST_SETS
         self.sets: tuple[tuple[int, ...], ...] = tuple(tuple(map(int, row)) for row in used) if few else ()
         """Empty where each button is on its own."""
         self._sets = torch.from_numpy(used.astype(np.float32))
