@@ -1,12 +1,28 @@
 """All formats, in the order in which they are tried on a path."""
 
 from tray_agent.errors import ImportFailed
-from tray_agent.importing.formats import lerobot, pickled_frames, vpt
+from tray_agent.importing.formats import (
+    atari_frames,
+    csgo,
+    doom_demo,
+    lerobot,
+    minari,
+    owamcap,
+    pickled_frames,
+    rlds,
+    vpt,
+)
 from tray_agent.importing.item import Format
 
 FORMATS: tuple[Format, ...] = (
     lerobot.FORMAT,
+    owamcap.FORMAT,
     vpt.FORMAT,
+    csgo.FORMAT,
+    minari.FORMAT,
+    rlds.FORMAT,
+    atari_frames.FORMAT,
+    doom_demo.FORMAT,
     pickled_frames.FORMAT,
 )
 AUTO = "auto"

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -102,9 +103,7 @@ def _import_path(
             return
         extra = {"format": form.name, "path": str(path.absolute()), "item": item.name}
         try:
-            written = write_session(
-                item, wanted.profile, names, extra, root, root / HIDDEN, lambda n, item=item: tell(item.name, n)
-            )
+            written = write_session(item, wanted.profile, names, extra, root, root / HIDDEN, partial(tell, item.name))
             outcome.imported.append((item.name, written))
         except BROKEN as error:
             outcome.skipped.append((item.name, _reason(error)))

@@ -131,12 +131,12 @@ def _noting(steps: Iterator[Step], names: ActionNames, seen: set[str]) -> Iterat
 
 
 def _refuse_useless(written: int, seen: set[str], names: ActionNames, profile: GameProfile) -> None:
+    if not written:
+        raise ImportFailed("it holds no pictures, or less than a tick")
     if not seen:
         raise ImportFailed("nothing is pressed in it")
     if not names.any_of(seen):
         raise ImportFailed(f"{_unmapped(seen)} The game has {', '.join(profile.controls.names)}")
-    if not written:
-        raise ImportFailed("it holds no pictures, or less than a tick")
 
 
 def _unmapped(seen: set[str]) -> str:

@@ -77,7 +77,8 @@ class _Resampler:
         self.period_ns = round(1e9 / spec.rate_hz)
         self._accumulator = TickAccumulator(spec.controls)
         self._kinds: dict[str, EventKind] = dict.fromkeys(spec.controls.buttons, "button")
-        self._kinds |= dict.fromkeys(spec.controls.relative, "relative") | dict.fromkeys(spec.controls.axes, "axis")
+        self._kinds.update(dict.fromkeys(spec.controls.relative, "relative"))
+        self._kinds.update(dict.fromkeys(spec.controls.axes, "axis"))
         self._state = dict.fromkeys((*spec.controls.buttons, *spec.controls.axes), 0.0)
         self._events: list[InputEvent] = []
         self._hearing = _Hearing(spec, sound)

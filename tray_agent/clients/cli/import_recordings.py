@@ -16,9 +16,9 @@ from tray_agent.importing.run import Outcome, Wanted, run_import
 from tray_agent.settings import paths
 from tray_agent.settings.snapshot import load_settings
 
-_TEXT = """Reads recordings that other programs made of a game and writes them as sessions of it, with its frame size, its
-rate and its controls. The trainer then learns from them as from everything you played yourself. Actions that stand for
-none of the game's controls are left out and named at the end; --map says what they are."""
+_TEXT = """Reads recordings that other programs made of a game and writes them as sessions of it, with its frame size,
+rate and controls. The trainer then learns from them as from what you played yourself. Actions that stand for none of
+the game's controls are left out and named at the end; --map says what they are."""
 _EPILOG = """examples:
   tray-agent import --list-formats
   tray-agent import recordings/ --game minecraft --limit 20

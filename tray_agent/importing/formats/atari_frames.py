@@ -9,6 +9,7 @@ score,terminal,action) and screens/GAME/N/FRAME.png.
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tray_agent.core.media import Pixels
@@ -31,11 +32,8 @@ class _Trial:
     def steps(self, rate_hz: float) -> Iterator[Step]:
         """Steps in the order of the table."""
         looks = self._unpacked() if self.pictures.is_dir() else self._packed()
-        try:
-            for count, (action, pixels) in enumerate(looks):
-                yield Step(at_rate(count, rate_hz), joystick.held(action), pixels)
-        finally:
-            looks.close()
+        for count, (action, pixels) in enumerate(looks):
+            yield Step(at_rate(count, rate_hz), joystick.held(action), pixels)
 
     def _rows(self) -> Iterator[tuple[str, int]]:
         """Name of the frame, action."""
@@ -91,7 +89,7 @@ def _folder_of_pictures(pictures: Path) -> Path:
 
 def _items(source: Source) -> Iterator[Item]:
     for trial in _trials(source.path):
-        yield Item(trial.table.name, lambda trial=trial: trial.steps(source.untold_rate_hz))
+        yield Item(trial.table.name, partial(trial.steps, source.untold_rate_hz))
 
 
 FORMAT = Format(

@@ -2,10 +2,11 @@
 
 Layout: github.com/TeaPearce/Counter-Strike_Behavioural_Cloning (README, config.py). 16 steps a second; frame_I_x is the
 picture, blue first; frame_I_y is 11 keys, 2 mouse buttons, then the mouse's counts in x (23 possible) and in y (15), as
-one-hot. Other stretches of 1's and 0's mean that the file is none of these.
+one-hot.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tray_agent.errors import ImportFailed
-from tray_agent.importing.formats.hdf5_pictures import is_hdf5, opened
+from tray_agent.importing.formats.hdf5_pictures import holds, is_hdf5, opened
 from tray_agent.importing.item import Format, Item, Source, Step, at_rate, files_below
 from tray_agent.settings.games import GameProfile
 
@@ -36,7 +37,11 @@ def _actions(row: npt.NDArray[Any]) -> dict[str, float]:
         raise ImportFailed(f"an action has {row.size} numbers, not {SIZE}")
     held, mouse_x, mouse_y = np.split(row.ravel()[:SIZE], (len(_HELD), len(_HELD) + len(MOUSE_X)))
     found = dict(zip(_HELD, (held >= 0.5).astype(float).tolist(), strict=True))
-    return found | {"mouse_x": float(MOUSE_X[mouse_x.argmax()]), "mouse_y": float(MOUSE_Y[mouse_y.argmax()])}
+    return found | {"mouse_x": _chosen(mouse_x, MOUSE_X), "mouse_y": _chosen(mouse_y, MOUSE_Y)}
+
+
+def _chosen(one_hot: npt.NDArray[Any], possible: tuple[int, ...]) -> float:
+    return float(possible[int(one_hot.argmax())]) if one_hot.any() else 0.0
 
 
 def _steps(path: Path) -> Iterator[Step]:
@@ -49,24 +54,19 @@ def _steps(path: Path) -> Iterator[Step]:
             count += 1
 
 
-def _is_ours(path: Path) -> bool:
-    with opened(path, _WHOM) as file:
-        return "frame_0_x" in file and "frame_0_y" in file
-
-
 def _files(path: Path) -> list[Path]:
     return [one for one in files_below(path, "*.hdf5", "*.h5") if is_hdf5(one)]
 
 
 def _items(source: Source) -> Iterator[Item]:
     for path in _files(source.path):
-        yield Item(path.name, lambda path=path: _steps(path))
+        yield Item(path.name, partial(_steps, path))
 
 
 FORMAT = Format(
     "csgo",
     "Counter-Strike recordings of Pearce and Zhu (HDF5 with frame_I_x, frame_I_y), 16 Hz",
-    lambda path: any(_is_ours(one) for one in _files(path)),
+    lambda path: any(holds(one, _WHOM, "frame_0_x", "frame_0_y") for one in _files(path)),
     _items,
     _names,
 )

@@ -1,4 +1,4 @@
-"""What formats in HDF5 share: opening a file, and telling pictures from other numbers."""
+"""What formats in HDF5 share: opening a file, and telling whose it is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,3 +24,12 @@ def opened(path: Path, whom: str) -> Iterator[Any]:
     h5py = needed("h5py", whom)
     with h5py.File(path, "r") as file:
         yield file
+
+
+def holds(path: Path, whom: str, *names: str) -> bool:
+    """Whether all of these are at the file's top; False when it can't be opened. Raises PlatformUnavailable."""
+    try:
+        with opened(path, whom) as file:
+            return all(name in file for name in names)
+    except OSError:
+        return False

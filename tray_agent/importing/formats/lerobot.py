@@ -7,6 +7,7 @@ DEFAULT_EPISODES_PATH). Many episodes share a file: meta/episodes tells where ea
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class _Dataset:
 
     def _file(self, template: str, prefix: str, episode: dict[str, Any]) -> Path:
         chunk, file = int(episode[f"{prefix}/chunk_index"]), int(episode[f"{prefix}/file_index"])
-        return self.root / self.info[template].format(video_key=self.camera, chunk_index=chunk, file_index=file)
+        return self.root / str(self.info[template]).format(video_key=self.camera, chunk_index=chunk, file_index=file)
 
 
 def _action_names(column: str, feature: dict[str, Any]) -> list[str]:
@@ -140,7 +141,7 @@ def _items(source: Source) -> Iterator[Item]:
         dataset = _Dataset(root, info)
         for episode in dataset.episodes():
             name = f"{root.name} episode {episode['episode_index']}"
-            yield Item(name, lambda dataset=dataset, episode=episode: dataset.steps(episode))
+            yield Item(name, partial(dataset.steps, episode))
 
 
 FORMAT = Format(

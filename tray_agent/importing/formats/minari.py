@@ -7,6 +7,7 @@ D4RL: /observations, /actions, /terminals, /timeouts, one row a step, the stretc
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tray_agent.core.media import Pixels
 from tray_agent.errors import ImportFailed
 from tray_agent.importing.formats import joystick
 from tray_agent.importing.formats.encoded_picture import decoded
-from tray_agent.importing.formats.hdf5_pictures import is_hdf5, opened
+from tray_agent.importing.formats.hdf5_pictures import holds, is_hdf5, opened
 from tray_agent.importing.item import Format, Item, Source, Step, at_rate, files_below
 from tray_agent.platforms.env.atari import STICK_ACTIONS
 
@@ -50,7 +51,10 @@ def _minimal_set(rom: str, count: int) -> list[str]:
 
     ALEInterface.setLoggerMode(LoggerMode.Error)
     machine = ALEInterface()
-    machine.loadROM(roms.get_rom_path(rom))
+    path = roms.get_rom_path(rom)
+    if path is None:
+        raise ImportFailed(f"ale-py has no game {rom!r} to name its actions after")
+    machine.loadROM(path)
     names = [action.name for action in machine.getMinimalActionSet()]
     if len(names) != count:
         raise ImportFailed(f"it has {count} actions, the game {rom!r} has {len(names)}")
@@ -61,10 +65,7 @@ def _values(actions: Any, kinds: list[str] | None, offset: int) -> Values:
     """Action of a row as a step's actions."""
     if kinds is not None:
         return lambda row: {name: 1.0 for name in (kinds[int(actions[row]) - offset],) if name != "NOOP"}
-    if hasattr(actions, "keys"):
-        parts = [(key, actions[key]) for key in sorted(actions)]
-    else:
-        parts = [("action", actions)]
+    parts = [(key, actions[key]) for key in sorted(actions)] if hasattr(actions, "keys") else [("action", actions)]
     return lambda row: _named({name: np.asarray(part[row]).ravel() for name, part in parts})
 
 
@@ -81,11 +82,12 @@ def _pictures(group: Any) -> Callable[[int], Pixels] | None:
     if hasattr(group, "keys"):
         found = (_pictures(group[key]) for key in sorted(group))
         return next((one for one in found if one is not None), None)
-    if len(group) and (group.ndim == 1 or (group.dtype == np.uint8 and group.ndim == 2)):
-        first = np.asarray(group[0])
-        if first.dtype == np.uint8 and first[:2].tobytes() == _JPEG:
-            return lambda row: decoded(np.asarray(group[row], np.uint8).tobytes())
-    if group.dtype == np.uint8 and (group.ndim == 3 or (group.ndim == 4 and 1 in (*group.shape[3:], 1))):
+    if not len(group):
+        return None
+    first = np.asarray(group[0])
+    if first.dtype == np.uint8 and first.ndim == 1 and first[:2].tobytes() == _JPEG:
+        return lambda row: decoded(np.asarray(group[row], np.uint8).tobytes())
+    if first.dtype == np.uint8 and first.ndim in (2, 3):
         return lambda row: _rgb(np.asarray(group[row]))
     return None
 
@@ -123,7 +125,7 @@ def _of_minari(path: Path, source: Source) -> Iterator[Item]:
         sizes = {name: len(file[name]["rewards"]) for name in file if name.startswith("episode_")}
     for name in sorted(sizes, key=lambda one: int(one.removeprefix("episode_"))):
         rows, title = range(sizes[name]), f"{metadata.get('dataset_id', path.parent.parent.name)} {name}"
-        yield Item(title, lambda name=name, rows=rows: _steps(path, name, rows, kinds, offset, source.untold_rate_hz))
+        yield Item(title, partial(_steps, path, name, rows, kinds, offset, source.untold_rate_hz))
 
 
 def _of_d4rl(path: Path, source: Source) -> Iterator[Item]:
@@ -137,9 +139,7 @@ def _of_d4rl(path: Path, source: Source) -> Iterator[Item]:
     for number, end in enumerate([*(np.flatnonzero(ends) + 1).tolist(), count]):
         if end > begin:
             rows = range(begin, end)
-            yield Item(
-                f"{path.name} {number}", lambda rows=rows: _steps(path, "/", rows, None, 0, source.untold_rate_hz)
-            )
+            yield Item(f"{path.name} {number}", partial(_steps, path, "/", rows, None, 0, source.untold_rate_hz))
         begin = end
 
 
@@ -148,10 +148,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    if path.name == _MAIN:
-        return True
-    with opened(path, _WHOM) as file:
-        return {"observations", "actions"} <= set(file)
+    return path.name == _MAIN or holds(path, _WHOM, "observations", "actions")
 
 
 def _items(source: Source) -> Iterator[Item]:

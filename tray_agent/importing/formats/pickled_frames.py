@@ -7,6 +7,7 @@ builds itself from their bytes; anything else in the file is refused before it c
 import pickle
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,10 +27,11 @@ class _DType:
     """Stands in for numpy.dtype: a text such as "u1", and a byte order."""
 
     def __init__(self, text: str, _align: bool = False, _copy: bool = False) -> None:
-        self.text, self._order = text, "="
+        self.text = text
+        self._order: Any = "="
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._order = str(state[1])
+        self._order = state[1]
 
     def plain(self) -> np.dtype[Any]:
         """The dtype, if it is one of numbers."""
@@ -150,7 +152,7 @@ def _held(one: Any) -> dict[str, float]:
 
 def _items(source: Source) -> Iterator[Item]:
     for path in files_below(source.path, *_PATTERNS):
-        yield Item(path.name, lambda path=path: _steps(path, source))
+        yield Item(path.name, partial(_steps, path, source))
 
 
 FORMAT = Format(

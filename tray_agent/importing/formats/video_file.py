@@ -25,11 +25,11 @@ def pictures(path: Path, from_s: float = 0.0) -> Iterator[tuple[float, Pixels]]:
             raise ValueError(f"{path.name} holds no pictures")
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
-        if from_s > 0:
+        if from_s > 0 and stream.time_base is not None:
             container.seek(int(from_s / stream.time_base), stream=stream)
         for frame in container.decode(stream):
             if frame.time is not None and frame.time >= from_s - 0.0005:
-                yield frame.time, frame.to_ndarray(format="rgb24")
+                yield frame.time, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
 
 
 def sound(path: Path, offset_ns: int = 0) -> Iterator[AudioChunk]:

@@ -6,6 +6,7 @@ Layout: github.com/openai/Video-Pre-Training (README, data_loader.py). A line ha
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _videos(path: Path) -> list[Path]:
 
 def _items(source: Source) -> Iterator[Item]:
     for video in _videos(source.path):
-        yield Item(video.name, lambda video=video: _steps(video))
+        yield Item(video.name, partial(_steps, video))
 
 
 FORMAT = Format(
