@@ -3,6 +3,7 @@
 import json
 import pickle
 import stat
+import sys
 
 import pytest
 from filelock import FileLock
@@ -154,6 +155,15 @@ def test_limit(tmp_path):
     assert [name for name, _ in outcome.imported] == ["a.pkl", "b.pkl"]
 
 
+def test_disk_limit(tmp_path):
+    """When all sessions take more than they may, the import ends; what is whole stays."""
+    form = faulty(("one", good), ("two", good))
+    outcome = Outcome()
+    with pytest.raises(ImportFailed, match="disk_gb"):
+        run_import([tmp_path], Wanted([form], GAME, max_bytes=2000), tmp_path / "s", outcome, lambda *_: None)
+    assert len(outcome.imported) == len(list_sessions(tmp_path / "s").sessions) == 1
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home of the program with one game of the user's own."""
@@ -207,3 +217,11 @@ def test_verb_used_wrongly(home, tmp_path, capsys):
     save(tmp_path / "a.pkl", ["go"])
     assert main(["import", str(tmp_path), "--game", "mine", "--map", "go=KeyQ"]) == 1
     assert "KeyQ" in capsys.readouterr().err
+
+
+def test_library_that_is_not_installed(home, tmp_path, monkeypatch, capsys):
+    """A format whose library is missing says how to install it."""
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "a.hdf5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    assert main(["import", str(tmp_path / "a.hdf5"), "--game", "mine"]) == 6
+    assert "pip install h5py" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Paths -> sessions: what is imported, what is left out and why. Runs on the caller's thread."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from tray_agent.errors import ImportFailed
 from tray_agent.importing.action_names import ActionNames
 from tray_agent.importing.item import Format, Item, Source
 from tray_agent.importing.session import BROKEN, Written, write_session
+from tray_agent.sessions.catalogue import disk_bytes
 from tray_agent.settings.games import GameProfile
 
 HIDDEN = ".importing"
@@ -46,6 +48,7 @@ class Wanted:
         own_names: the user's names of actions: theirs -> ours.
         rate_hz: steps a second of recordings that don't tell.
         limit: sessions at most.
+        max_bytes: what all sessions together may take.
     """
 
     formats: Sequence[Format]
@@ -53,6 +56,7 @@ class Wanted:
     own_names: Mapping[str, str] = field(default_factory=dict)
     rate_hz: float | None = None
     limit: int | None = None
+    max_bytes: float = math.inf
 
 
 def run_import(paths: Sequence[Path], wanted: Wanted, root: Path, outcome: Outcome, tell: Tell) -> None:
@@ -66,7 +70,7 @@ def run_import(paths: Sequence[Path], wanted: Wanted, root: Path, outcome: Outco
         tell: progress.
 
     Raises:
-        ImportFailed: another import is running, or a name of an action is wrong.
+        ImportFailed: another import is running, a name of an action is wrong, or the sessions take too much.
         PlatformUnavailable: a library is missing.
         SessionError: sessions can't be written.
     """
@@ -101,6 +105,7 @@ def _import_path(
     for item in _items(form, source, outcome):
         if wanted.limit is not None and len(outcome.imported) >= wanted.limit:
             return
+        _refuse_full(root, wanted.max_bytes)
         extra = {"format": form.name, "path": str(path.absolute()), "item": item.name}
         try:
             written = write_session(item, wanted.profile, names, extra, root, root / HIDDEN, partial(tell, item.name))
@@ -110,6 +115,15 @@ def _import_path(
         outcome.lost |= names.lost
     if found == len(outcome.imported) + len(outcome.skipped):
         outcome.skipped.append((str(path), f"holds nothing in the format {form.name}"))
+
+
+def _refuse_full(root: Path, max_bytes: float) -> None:
+    used = disk_bytes(root)
+    if used > max_bytes:
+        raise ImportFailed(
+            f"all sessions take {used / 1e9:.1f} GB and limits.disk_gb is {max_bytes / 1e9:g}. "
+            f"Delete some of {root}, or raise the limit in tray_agent.yaml"
+        )
 
 
 def _format_of(path: Path, formats: Sequence[Format]) -> Format | None:
