@@ -29,8 +29,8 @@ BROKEN = (
     MemoryError, AssertionError, struct.error, zlib.error, pickle.UnpicklingError, tarfile.TarError, av.FFmpegError,
 )  # fmt: skip
 """What damaged data makes the libraries raise that read it."""
-_SEEN_STEPS = 2000  # so many steps in which nothing can be mapped, and the item is given up
 _TELL_EVERY = 100
+_MOST_NAMES = 40
 
 
 @dataclass(frozen=True)
@@ -118,15 +118,13 @@ def _ticks(item: Item, spec: PolicySpec, names: ActionNames, seen: set[str]) -> 
             stack.callback(getattr(sound, "close", lambda: None))
         steps = item.steps()
         stack.callback(getattr(steps, "close", lambda: None))
-        yield from ticks(_noting(steps, names, seen), spec, names, sound)
+        yield from ticks(_noting(steps, seen), spec, names, sound)
 
 
-def _noting(steps: Iterator[Step], names: ActionNames, seen: set[str]) -> Iterator[Step]:
-    """The same steps; their action names are noted, and the item is given up early if none of them is of use."""
-    for count, step in enumerate(steps):
+def _noting(steps: Iterator[Step], seen: set[str]) -> Iterator[Step]:
+    """The same steps; the names of their actions are noted."""
+    for step in steps:
         seen.update(step.actions)
-        if count == _SEEN_STEPS and seen and not names.any_of(seen):
-            raise ImportFailed(_unmapped(seen))
         yield step
 
 
@@ -136,9 +134,8 @@ def _refuse_useless(written: int, seen: set[str], names: ActionNames, profile: G
     if not seen:
         raise ImportFailed("nothing is pressed in it")
     if not names.any_of(seen):
-        raise ImportFailed(f"{_unmapped(seen)} The game has {', '.join(profile.controls.names)}")
-
-
-def _unmapped(seen: set[str]) -> str:
-    known = ", ".join(sorted(seen, key=lambda name: (len(name), name))[:40])
-    return f"none of its actions stands for a control of the game; say which with --map THEIRS=OURS. It has: {known}."
+        theirs = ", ".join(sorted(seen, key=lambda name: (len(name), name))[:_MOST_NAMES])
+        raise ImportFailed(
+            "none of its actions stands for a control of the game; say which with --map THEIRS=OURS. "
+            f"It has: {theirs}. The game has: {', '.join(profile.controls.names)}"
+        )
