@@ -26,9 +26,12 @@ class Listing:
 
 
 def list_sessions(root: Path, game: str | None = None) -> Listing:
-    """Sessions under `root` (of one game, or of all); damaged ones are skipped and reported, nothing is raised."""
+    """Sessions under `root` (of one game, or of all); damaged ones are skipped and reported, nothing is raised.
+
+    Folders whose name begins with a dot are no game's.
+    """
     if game is None:
-        games = [p for p in root.iterdir() if p.is_dir()] if root.is_dir() else []
+        games = [p for p in root.iterdir() if p.is_dir() and p.name[0] != "."] if root.is_dir() else []
     else:
         games = [game_folder(root, game)]
     sessions, damaged = [], {}

@@ -4,6 +4,7 @@ import contextlib
 import os
 import tempfile
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ class DoomGame:
         )
         self._engine: Any = None
         self._died: type[Exception] = RuntimeError
+        self._refused: type[Exception] = RuntimeError
         self._pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
         self._heard: deque[Samples] = deque(maxlen=_MOST_HEARD)
 
@@ -85,6 +87,7 @@ class DoomGame:
         except ImportError as error:
             raise PlatformUnavailable(f"vizdoom can't be loaded: {error}", "Run: pip install vizdoom") from error
         self._died = vizdoom.ViZDoomUnexpectedExitException
+        self._refused = vizdoom.FileDoesNotExistException
         # one engine at a time: two that start together in one folder may wait for ever (seen with two processes)
         try:
             with FileLock(_start_lock(), timeout=_START_S):
@@ -153,6 +156,24 @@ class DoomGame:
                 raise CaptureLost(f"the Doom engine has ended: {error}; start the game again") from error
             self._hear(now)
         return reward
+
+    def replay(self, demo: Path) -> Iterator[tuple[Pixels, dict[str, float]]]:
+        """Play a recorded demo (.lmp) back; it must have been recorded in this scenario.
+
+        Yields:
+            Of each of its frames the picture, and what every Doom button did from then to the next.
+
+        Raises:
+            CaptureLost: the engine does not take it, or has ended.
+        """
+        try:
+            self._engine.replay_episode(str(demo.absolute()))
+            while not self.over:
+                pixels = self.pixels().copy()
+                self._engine.advance_action()
+                yield pixels, dict(zip(self._scenario.buttons, self._engine.get_last_action(), strict=True))
+        except (self._died, self._refused) as error:
+            raise CaptureLost(f"the Doom engine does not play {demo.name} back: {error}") from error
 
     def _hear(self, frames: int) -> None:
         state = self._engine.get_state()

@@ -1,0 +1,1 @@
+"""Other programs' recordings become sessions of ours, item by item (see FORMATS.md)."""
