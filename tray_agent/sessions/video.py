@@ -100,6 +100,34 @@ class VideoReader:
             raise SessionError(f"{self._path}: frames {start}..{stop} can't be decoded ({error})") from error
         return out
 
+    def end_of(self, count: int) -> int:
+        """Where in the file the first `count` frames end, bytes; 0 for none."""
+        if not count:
+            return 0
+        last = self._index.blocks[count - 1]
+        return last.offset + last.size
+
+    def intact(self, stop: int) -> int:
+        """How many of the first `stop` frames are left without those at the end that can't be decoded.
+
+        A power cut leaves zeros where the system had not yet put what was written on the disk.
+        """
+        while stop:
+            keyframe = bisect.bisect_right(self._keyframes, stop - 1) - 1
+            first = self._keyframes[keyframe] if keyframe >= 0 else 0
+            if (good := self._decodable(first, stop)) > first:
+                return good
+            stop = first
+        return 0
+
+    def _decodable(self, first: int, stop: int) -> int:
+        for number in range(first, stop):
+            try:
+                self.read(number, number + 1)
+            except SessionError:
+                return number
+        return stop
+
     def _decode(self, start: int, stop: int, out: Pixels) -> None:
         keyframe = bisect.bisect_right(self._keyframes, start) - 1
         first = self._keyframes[keyframe] if keyframe >= 0 else 0

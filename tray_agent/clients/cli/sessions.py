@@ -1,50 +1,60 @@
-"""`tray-agent sessions ...`: list, show, keep, delete. Works without a daemon; runs on the main thread."""
+"""`tray-agent sessions ...`: the verbs, list and show. Works without a daemon; runs on the main thread."""
 
 import argparse
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tray_agent import app
-from tray_agent.clients.cli.exit_codes import ExitCode, exit_code
-from tray_agent.clients.cli.plain_numbers import size_text, time_text
-from tray_agent.errors import SessionError, TrayAgentError
+from tray_agent.clients.cli import session_edits, session_forget
+from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.clients.cli.plain_numbers import duration, position, size_text, time_text
+from tray_agent.clients.cli.session_answers import Handler, guarded, print_json, sessions_root
 from tray_agent.sessions.details import Details, details
-from tray_agent.sessions.keep import is_kept, keep, unkeep
-from tray_agent.sessions.lock import is_written
 from tray_agent.sessions.overview import Overview, Overviews, overviews
-from tray_agent.sessions.removal import remove, sweep
 from tray_agent.sessions.selection import find_session
-from tray_agent.settings.snapshot import load_settings
 
-Handler = Callable[[argparse.Namespace], int]
 _WHICH = "SESSION is a folder, a name, how a name begins, latest, or GAME/latest."
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb `sessions`; the parsed arguments carry `run(args) -> int`."""
-    sessions = subparsers.add_parser("sessions", help="what was recorded: list, show, keep, delete")
+    sessions = subparsers.add_parser(
+        "sessions", help="what was recorded: list, show, keep, delete, trim, repair, forget"
+    )
     verbs = sessions.add_subparsers(dest="sessions_verb", required=True, metavar="VERB")
     _verb(verbs, "list", _list, "show every session").add_argument(
         "game", nargs="?", metavar="GAME", help="of this game only"
     )
     _session(_verb(verbs, "show", _show, "tell all about one session"))
-    delete = _verb(verbs, "delete", _delete, "delete sessions")
+    _add_edits(verbs)
+    forget = _verb(verbs, "forget", session_forget.forget_last, "delete whatever was recorded last, kept or not")
+    forget.add_argument("--last", type=duration, required=True, metavar="TIME", help="30s, 10m, 2h or 1d")
+    forget.add_argument("--game", help="of this game only")
+    _add_yes(forget)
+
+
+def _add_edits(verbs: Any) -> None:
+    delete = _verb(verbs, "delete", session_edits.delete, "delete sessions")
     _session(delete, nargs="+")
     delete.add_argument("--force", action="store_true", help="kept ones as well")
     _add_yes(delete)
-    keeping = _verb(verbs, "keep", _keep, "never let this session be cleaned up")
+    keeping = _verb(verbs, "keep", session_edits.keep_one, "never let this session be cleaned up")
     _session(keeping)
     keeping.add_argument("--off", action="store_true", help="take the mark away")
     keeping.add_argument("--note", default="", metavar="TEXT", help="what it is kept for")
+    trim = _verb(verbs, "trim", session_edits.trim_one, "keep a stretch of a session, under a new name")
+    _session(trim)
+    for name, dest in (("--from", "first"), ("--to", "last")):
+        trim.add_argument(name, dest=dest, type=position, metavar="TIME", help="90, 1:30 or 0:01:30 since its start")
+    repair = _verb(verbs, "repair", session_edits.repair_all, "note the end of sessions that a crash left without one")
+    which = repair.add_mutually_exclusive_group()
+    which.add_argument("session", nargs="*", default=[], metavar="SESSION", help="see below; all if left out")
+    which.add_argument("--all", action="store_true", help="every one that needs it; as without SESSION")
 
 
 def _verb(verbs: Any, name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary, epilog=_WHICH)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=lambda args: _guarded(handler, args))
+    parser.set_defaults(run=lambda args: guarded(handler, args))
     return parser
 
 
@@ -56,30 +66,8 @@ def _add_yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _guarded(handler: Handler, args: argparse.Namespace) -> int:
-    try:
-        return handler(args)
-    except TrayAgentError as error:
-        return _fail(args, str(error), exit_code(error))
-
-
-def _fail(args: argparse.Namespace, message: str, code: ExitCode) -> int:
-    if args.json:
-        _print_json({"ok": False, "error": message})
-    print(message, file=sys.stderr)
-    return code
-
-
-def _print_json(data: dict[str, object]) -> None:
-    print(json.dumps(data, ensure_ascii=False))
-
-
-def _root() -> Path:
-    return app.folders(load_settings().app).sessions
-
-
 def _list(args: argparse.Namespace) -> int:
-    root = _root()
+    root = sessions_root()
     found = overviews(root, args.game)
     total = {
         "sessions": len(found.sessions),
@@ -90,7 +78,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         rows = [one.to_json() for one in found.sessions]
         damaged = {str(folder): why for folder, why in found.damaged.items()}
-        _print_json({"ok": True, "folder": str(root), "sessions": rows, "total": total, "damaged": damaged})
+        print_json({"ok": True, "folder": str(root), "sessions": rows, "total": total, "damaged": damaged})
     else:
         _print_list(found, total, root)
     return ExitCode.OK
@@ -119,9 +107,9 @@ def _row(one: Overview) -> str:
 
 
 def _show(args: argparse.Namespace) -> int:
-    found = details(find_session(_root(), args.session))
+    found = details(find_session(sessions_root(), args.session))
     if args.json:
-        _print_json({"ok": True, **found.to_json()})
+        print_json({"ok": True, **found.to_json()})
     else:
         print("\n".join(_described(found)))
     return ExitCode.OK
@@ -160,52 +148,3 @@ def _sound_line(found: Details) -> str:
     if found.sound_s is None:
         return "sound     not recorded"
     return f"sound     {time_text(found.sound_s)}, " + (f"loudest {found.loudest:.2f}" if found.loudest else "silent")
-
-
-def _delete(args: argparse.Namespace) -> int:
-    root = _root()
-    folders = list(dict.fromkeys(find_session(root, text) for text in args.session))
-    refused = [f"{folder.name} {why}" for folder in folders if (why := _why_not_deleted(folder, args.force))]
-    if refused:
-        return _fail(args, "; ".join(refused) + ". Nothing was deleted.", ExitCode.REFUSED)
-    if not _agreed(args, f"Delete {', '.join(folder.name for folder in folders)}?"):
-        return _fail(args, "Nothing was deleted. Say --yes to do it without being asked.", ExitCode.REFUSED)
-    for folder in folders:
-        remove(folder)
-    sweep(root)
-    if args.json:
-        _print_json({"ok": True, "deleted": [str(folder) for folder in folders]})
-    else:
-        print(f"deleted {', '.join(folder.name for folder in folders)}")
-    return ExitCode.OK
-
-
-def _why_not_deleted(folder: Path, force: bool) -> str:
-    if is_written(folder):
-        return "is being written: stop watching first (tray-agent stop)"
-    return "is marked keep (--force deletes it all the same)" if is_kept(folder) and not force else ""
-
-
-def _agreed(args: argparse.Namespace, question: str) -> bool:
-    """Whether the person said yes: by --yes, or on the terminal."""
-    if args.yes:
-        return True
-    if args.json or not sys.stdin.isatty():
-        return False
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
-
-
-def _keep(args: argparse.Namespace) -> int:
-    if args.off and args.note:
-        raise SessionError("--off takes the mark away with its note; leave --note out")
-    folder = find_session(_root(), args.session)
-    if args.off:
-        unkeep(folder)
-    else:
-        keep(folder, args.note)
-    if args.json:
-        _print_json({"ok": True, "session": str(folder), "kept": is_kept(folder)})
-    else:
-        print(f"{folder.name} is {'kept' if is_kept(folder) else 'not kept any more'}")
-    return ExitCode.OK
