@@ -115,24 +115,6 @@ def test_zeros_at_the_end(crashed: Path) -> None:
     _assert_exact(session)
 
 
-def test_nothing_can_be_decoded(crashed: Path) -> None:
-    """A video none of which can be decoded is left as it is: that may not be the session's fault."""
-    video = crashed / "video.mkv"
-    data = bytearray(video.read_bytes())
-    reader = SessionReader(crashed)
-    first = reader._video.end_of(1)
-    for end in range(1, 31):
-        stop = reader._video.end_of(end)
-        data[stop - 200 : stop] = bytes(200)
-    data[first - 1000 : first] = bytes(1000)
-    video.write_bytes(data)
-    size = video.stat().st_size
-    with pytest.raises(SessionError, match="nothing was changed"):
-        repair(crashed)
-    assert video.stat().st_size == size
-    assert SessionReader(crashed).info.closed is None
-
-
 def test_being_written(tmp_path: Path) -> None:
     """A session that is being written is not touched."""
     writer = record(tmp_path / "game" / "a", range(10), close=False)

@@ -2,12 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from session_data import SILENT, SPEC, record
 
-from tray_agent.clients.cli import sessions
 from tray_agent.clients.cli.main import main
 from tray_agent.core.sample import TickFlag
 
@@ -69,7 +69,7 @@ def test_show(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["usable_ticks"], found["dropped"], found["pauses"], found["events"]) == (35, 5, 1, 35)
     assert found["paused_s"] == 0.3
     assert (found["rate_hz"], found["achieved_hz"]) == (50, 20.0)
-    assert found["controls"]["KeyW"] == {"ticks": 18, "presses": 18}
+    assert found["controls"]["KeyW"] == {"ticks": 18, "presses": 17}
     assert found["controls"]["KeyA"] == {"ticks": 35, "presses": 1}
     assert found["takeovers_s"] == [0.45]
     assert found["flags"]["STRAYED"] == 7
@@ -137,7 +137,7 @@ def test_delete_needs_a_yes(
             return self.typed
 
     for typed, left in (("\n", 2), ("no\n", 2), ("y\n", 1)):
-        monkeypatch.setattr(sessions.sys, "stdin", Terminal(typed))
+        monkeypatch.setattr(sys, "stdin", Terminal(typed))
         main(["sessions", "delete", OLD])
         assert ask(capsys, "list")[1]["total"]["sessions"] == left
     assert not (root / "game" / OLD).exists()
