@@ -139,6 +139,7 @@ def test_delete_needs_a_yes(
     for typed, left in (("\n", 2), ("no\n", 2), ("y\n", 1)):
         monkeypatch.setattr(sys, "stdin", Terminal(typed))
         main(["sessions", "delete", OLD])
+        assert "Delete " + OLD in capsys.readouterr().err
         assert ask(capsys, "list")[1]["total"]["sessions"] == left
     assert not (root / "game" / OLD).exists()
 

@@ -90,10 +90,14 @@ class Quota:
 
     def _oldest_first(self) -> list[Listed]:
         """Sessions that may be deleted."""
-        found = sorted(list_sessions(self._root).sessions, key=lambda one: (one.info.wall_ns, one.folder.name))
-        finished = [one for one in found if not is_written(one.folder)]
-        newest = {one.info.game: one.folder for one in finished}
-        return [one for one in finished if one.folder != newest[one.info.game] and not is_kept(one.folder)]
+        try:
+            found = sorted(list_sessions(self._root).sessions, key=lambda one: (one.info.wall_ns, one.folder.name))
+            finished = [one for one in found if not is_written(one.folder)]
+            newest = {one.info.game: one.folder for one in finished}
+            return [one for one in finished if one.folder != newest[one.info.game] and not is_kept(one.folder)]
+        except OSError as error:  # a folder that is not the user's: recording must not end by it
+            _log.warning("no room can be made: %s", error)
+            return []
 
     def _delete(self, folder: Path, deleted: list[str]) -> int:
         size = disk_bytes(folder)

@@ -14,6 +14,7 @@ from tray_agent.daemon.daemon import Folders
 from tray_agent.errors import DaemonUnreachable
 from tray_agent.policy.bundle import bundles_since
 from tray_agent.sessions.forget import ForgetPlan, forget, plan_forgetting
+from tray_agent.sessions.removal import sweep
 from tray_agent.settings.snapshot import load_settings
 
 _HOW = ("Files were deleted, not overwritten: until the disk uses their place again, special tools may find parts of "
@@ -24,6 +25,7 @@ def forget_last(args: argparse.Namespace) -> int:
     """`sessions forget`."""
     root = sessions_root()
     since_ns = int((datetime.now(UTC).timestamp() - args.last) * 1e9)
+    sweep(root)  # what a kill left half done may hold play as well
     plan = plan_forgetting(root, since_ns, args.game)
     if plan.written:
         names = ", ".join(folder.name for folder in plan.written)
