@@ -170,7 +170,9 @@ def test_recording_without_learning(daemons: Daemons, doom: Doom) -> None:
     daemon.ready(lambda s: s["guard"]["ready"] and s["game_in_front"])
     assert "not in front" in daemon.ask("record", game="pong")["error"]
     assert "minutes" in daemon.ask("record", game=GAME, minutes=0)["error"]
-    assert daemon.ask("record", game=GAME, minutes=0.03)["ok"]
+    assert daemons.run("record", "no-such-game").returncode == ExitCode.BAD_CONFIG
+    done = daemons.run("record", GAME, "--minutes", "0.06", "--json")
+    assert json.loads(done.stdout) == {"ok": True}, done.stderr
     assert daemon.ask("watch", on=True)["code"] == "refused"
     assert daemon.status()["detail"].startswith(("recording", "paused"))
     daemon.wait_for(lambda s: s["detail"] == "recorded for as long as asked", "the end")

@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_record(subparsers: Any) -> None:
-    text = "watch a game without learning from it; `stop` ends it"
+    text = "watch a game without learning meanwhile; `stop` ends it"
     record = subparsers.add_parser("record", help=text, description=text)
     record.add_argument("game", metavar="GAME", help="must be, or come, to the front")
     record.add_argument("--minutes", type=float, metavar="M", help="end it after M minutes")
