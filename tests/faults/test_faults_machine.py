@@ -5,13 +5,15 @@ import os
 from pathlib import Path
 
 import pytest
-from fault_scene import Daemons, Doom, assert_readable, begin_to_watch, give_policy, shipped_profile, until
+from fault_scene import GAME, Daemons, Doom, assert_readable, begin_to_watch, give_policy, shipped_profile, until
 from pulse_server import PulseServer
+from session_data import record, rewrite
 from x11_scene import WATCH, X11Scene, is_ready, play, start_on
 
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.core.sample import TickFlag
 from tray_agent.policy.bundle import load_bundle
+from tray_agent.sessions.keep import keep
 
 
 @pytest.mark.parametrize("display", ["", ":987"])
@@ -134,6 +136,51 @@ def test_quota_of_sessions(daemons: Daemons, doom: Doom) -> None:
     assert str(daemons.home / "data" / "sessions") in answer["error"]
     old.unlink()
     assert daemon.ask("watch", on=True)["ok"]
+
+
+def test_oldest_sessions_make_room(daemons: Daemons, doom: Doom) -> None:
+    """Old sessions go before watching begins, and the status says which; the newest of the game and kept ones stay."""
+    daemons.write_config("tray_agent.yaml", "limits: {disk_gb: 0.002}\n")
+    root = daemons.home / "data" / "sessions"
+    for day in (1, 2, 3):
+        folder = root / "another-game" / f"2026010{day}T000000Z-aaaaaa"
+        record(folder, range(3), game="another-game")
+        rewrite(folder, wall_ns=day)
+        (folder / "filler").write_bytes(bytes(900_000))
+    keep(root / "another-game" / "20260101T000000Z-aaaaaa")
+    daemon = daemons.start(doom.options)
+    daemon.ready(lambda s: s["guard"]["ready"])
+    assert daemon.ask("watch", on=True)["ok"]
+    status = daemon.wait_for(lambda s: s["disk"]["deleted"], "to be told")
+    assert status["disk"]["deleted"] == ["20260102T000000Z-aaaaaa"]
+    assert sorted(f.name[:8] for f in (root / "another-game").iterdir()) == ["20260101", "20260103"]
+    daemons.write_config("tray_agent.yaml", "limits: {disk_gb: 0.001, when_full: refuse}\n")
+
+    def is_refused() -> bool:
+        daemon.ask("watch", on=False)
+        return daemon.ask("watch", on=True).get("code") == "refused"
+
+    until(is_refused, "the new settings to count")
+    assert len(list((root / "another-game").iterdir())) == 2
+
+
+def test_recording_without_learning(daemons: Daemons, doom: Doom) -> None:
+    """`record` watches without a trainer, ends by itself after the minutes it was given, and says what it was."""
+    daemon = daemons.start(doom.options)
+    daemon.ready(lambda s: s["guard"]["ready"] and s["game_in_front"])
+    assert "not in front" in daemon.ask("record", game="pong")["error"]
+    assert "minutes" in daemon.ask("record", game=GAME, minutes=0)["error"]
+    assert daemons.run("record", "no-such-game").returncode == ExitCode.BAD_CONFIG
+    done = daemons.run("record", GAME, "--minutes", "0.06", "--json")
+    assert json.loads(done.stdout) == {"ok": True}, done.stderr
+    assert daemon.ask("watch", on=True)["code"] == "refused"
+    assert daemon.status()["detail"].startswith(("recording", "paused"))
+    daemon.wait_for(lambda s: s["detail"] == "recorded for as long as asked", "the end")
+    assert daemon.status()["learn"]["state"] == "off"
+    session = daemon.session_in(daemons.home / "data" / "sessions")
+    until(lambda: session.refresh() and session.info.closed, "the session to be closed")
+    assert session.info.extra == {"recorder": "record"}
+    assert len(session) > 10
 
 
 def test_disk_full_at_home(small_disk: Path, daemons: Daemons, doom: Doom) -> None:

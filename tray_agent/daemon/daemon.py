@@ -24,12 +24,12 @@ from tray_agent.daemon.jobs import Answer, Jobs
 from tray_agent.daemon.learning import Learning
 from tray_agent.daemon.state import Mode, Status, StopRecord
 from tray_agent.daemon.tick_loop import TickLoop
-from tray_agent.daemon.watcher import Watcher
+from tray_agent.daemon.watcher import NoTrainer, Watcher
 from tray_agent.errors import SessionError
 from tray_agent.guard.protocol import Armed, Failed, Game, GuardEvent, Hotkey, Lost, Refused, Revoked
 from tray_agent.play.player import Player, PlayStatus
-from tray_agent.sessions.catalogue import disk_bytes
 from tray_agent.sessions.layout import new_folder
+from tray_agent.sessions.quota import Quota
 from tray_agent.sessions.writer import SessionWriter
 from tray_agent.settings.games import GameProfile
 from tray_agent.settings.match import match
@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 _LOOP_S = 0.05
 _SLOW_S = 0.25
 _MAX_LEASE_MS = 240
+_MOST_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,17 @@ class Folders:
     models: Path
     checkpoints: Path
     socket: Path
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Watching without learning.
+
+    Attributes:
+        end_s: when it ends by itself, on the monotonic clock; infinite if it does not.
+    """
+
+    end_s: float
 
 
 class Daemon:
@@ -82,6 +94,8 @@ class Daemon:
         self._spec: PolicySpec | None = None
         self._front: WindowInfo | None = None
         self._watching: Watcher | None = None
+        self._recording: Recording | None = None
+        self._quota = Quota(folders.sessions)
         self._player: Player | None = None
         self._last_play = PlayStatus()
         self._last_stop: StopRecord | None = None
@@ -152,6 +166,7 @@ class Daemon:
                 return self._jobs.ask(self.play)
         requests: dict[object, Callable[[], str]] = {
             "watch": lambda: self.watch(message.get("on")),
+            "record": lambda: self.record(str(message.get("game", "")), message.get("minutes")),
             "stop": self.stop,
             "game": lambda: self._fix_game(str(message.get("name", ""))),
         }
@@ -162,31 +177,48 @@ class Daemon:
 
     # -- what a person asks for (main thread) ------------------------------------------------------------------------
 
+    def record(self, game: str, minutes: object = None) -> str:
+        """Watch the game without learning, for so long if minutes are given; "" or why not."""
+        if self._profile is None or self._name() != game:
+            return f"{game} is not in front" + (f", {self._name()} is" if self._name() else "")
+        if self._watching is not None:
+            return "it is watching already. End that first: tray-agent stop"
+        if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= _MOST_MINUTES):
+            return f"minutes must be a number above 0 and at most {_MOST_MINUTES}"
+        end_s = time.monotonic() + 60 * minutes if isinstance(minutes, int | float) else float("inf")
+        return self._begin_watch(Recording(end_s))
+
     def watch(self, on: object = None) -> str:
         """Begin or end watching (None: the other way round); "" or why not."""
         wanted = self._watching is None if on is None else bool(on)
         if not wanted:
             self._end_watch("watching ended")
             return ""
-        if self._watching is not None:
-            return ""
+        if self._recording is not None:
+            return "it is recording without learning. End that first: tray-agent stop"
+        return "" if self._watching is not None else self._begin_watch(None)
+
+    def _begin_watch(self, recording: Recording | None) -> str:
         if self._profile is None or self._spec is None:
             return self._no_game()
-        if full := self._sessions_full():
+        limits = self._settings.settings.app.limits
+        if full := self._quota.make_room(limits.disk_gb, limits.when_full == "delete_oldest"):
             return full
         folder = new_folder(self._folders.sessions, self._profile.name)
         writer = SessionWriter(
             folder, self._spec, self._profile.name, self._profile.vector8, clock=self._desktop.clock,
             on_failure=lambda error: self._jobs.put(lambda: self._lose_session(folder, str(error))),
+            on_growth=self._quota.grown, extra={"recorder": "watch" if recording is None else "record"},
         )  # fmt: skip
         try:
             writer.start()
         except SessionError as error:
             self._note(str(error))
             return str(error)
-        training = self._learning.begin(self._settings.settings.app.trainer)
+        learns = recording is None
+        training = self._learning.begin(self._settings.settings.app.trainer) if learns else NoTrainer()
         watcher = Watcher(self._spec, writer, training, self._profile.idle_after_s)
-        self._watching = watcher
+        self._watching, self._recording = watcher, recording
         self._stopped_by_safety, self._fault = False, ""
         self._detail = ""
         self._ticks.order(lambda loop: loop.begin_watch(watcher))
@@ -214,7 +246,7 @@ class Daemon:
     def _end_watch(self, why: str) -> None:
         if self._watching is not None:
             self._ticks.order(TickLoop.end_watch)
-            self._watching = None
+            self._watching = self._recording = None
             self._learning.watching_ended()
             self._detail = why
 
@@ -224,14 +256,6 @@ class Daemon:
         self._fixed_game = name
         self._look_around()
         return ""
-
-    def _sessions_full(self) -> str:
-        limit_gb = self._settings.settings.app.limits.disk_gb
-        used_gb = disk_bytes(self._folders.sessions) / 1e9
-        if used_gb < limit_gb:
-            return ""
-        return (f"all sessions take {used_gb:.1f} GB and limits.disk_gb is {limit_gb:g}. "
-                f"Delete some in {self._folders.sessions}, or raise the limit in tray_agent.yaml")  # fmt: skip
 
     def _no_game(self) -> str:
         if self._fixed_game:
@@ -325,6 +349,8 @@ class Daemon:
         if profile != self._profile:
             self._change_game(profile)
         self._follow_front(window)
+        if self._recording is not None and time.monotonic() >= self._recording.end_s:
+            self._end_watch("recorded for as long as asked")
         self._learning.poll()
         failure = self._ticks.failure
         if failure is not None:
@@ -344,6 +370,7 @@ class Daemon:
 
     def _change_game(self, profile: GameProfile | None) -> None:
         goes_on = self._watching is not None and profile is not None and profile.name == self._name()
+        recording = self._recording
         self._guard.revoke("the game or its settings changed")
         self._guard.set_game(None)
         self._end_watch("the game or its settings changed")
@@ -360,7 +387,7 @@ class Daemon:
         self._ticks.order(lambda loop: loop.set_game(observer, rate_hz))
         self._ticks.order(lambda loop: loop.set_policy(policy))
         if goes_on:  # a saved edit counts at once, and does not end the watching
-            self.watch(on=True)
+            self._begin_watch(recording)
 
     def _follow_front(self, window: WindowInfo | None) -> None:
         profile = self._profile
@@ -431,7 +458,8 @@ class Daemon:
         ticks, learn = self._ticks.report, self._learning.status
         sound = ticks.audio_problem and f"sound: {ticks.audio_problem}"
         found = [self._fault, self._guard.problem, self._settings.error, self._inputs.problem, self._learning.problem,
-                 ticks.screen_problem, sound, learn.fault, learn.encoder_note]  # fmt: skip
+                 ticks.screen_problem, sound, learn.fault, learn.encoder_note,
+                 self._watching is not None and self._quota.status.problem]  # fmt: skip
         return tuple(p for p in (*found, *hotkeys, *deaf) if p)
 
     def _snapshot(self) -> Status:
@@ -446,6 +474,7 @@ class Daemon:
             learn=self._learning.status,
             play=self._player.status if self._player is not None else self._last_play,
             ticks=self._ticks.report,
+            disk=self._quota.status,
             bundle=self._learning.bundle(),
             last_stop=self._last_stop,
             problems=self._problems(),
@@ -458,6 +487,6 @@ class Daemon:
         if self._fault:
             return self._fault
         if self._watching is not None and self._player is None:
-            watch = self._watching.status
-            return f"paused: {watch.paused}" if watch.paused else f"watching, {watch.seconds:.0f} s so far"
+            watch, doing = self._watching.status, "watching" if self._recording is None else "recording"
+            return f"paused: {watch.paused}" if watch.paused else f"{doing}, {watch.seconds:.0f} s so far"
         return self._detail

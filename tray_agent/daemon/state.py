@@ -7,6 +7,7 @@ from typing import Any
 from tray_agent.daemon.tick_loop import TickReport
 from tray_agent.daemon.watcher import WatchStatus
 from tray_agent.play.player import PlayStatus
+from tray_agent.sessions.quota import DiskStatus
 from tray_agent.training.worker import LearnStatus
 
 
@@ -51,6 +52,7 @@ class Status:
     learn: LearnStatus = field(default_factory=LearnStatus)
     play: PlayStatus = field(default_factory=PlayStatus)
     ticks: TickReport = field(default_factory=TickReport)
+    disk: DiskStatus = field(default_factory=DiskStatus)
     bundle: dict[str, Any] = field(default_factory=dict)
     last_stop: StopRecord | None = None
     problems: tuple[str, ...] = ()

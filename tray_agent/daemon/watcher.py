@@ -45,6 +45,16 @@ class Trainer(Protocol):
     def mark(self, session: str, first: int, last: int, flags: TickFlag) -> None: ...
 
 
+class NoTrainer:
+    """Nobody learns: what is watched is only recorded."""
+
+    def feed(self, session: str, samples: list[TickSample]) -> None:
+        """Let it pass."""
+
+    def mark(self, session: str, first: int, last: int, flags: TickFlag) -> None:
+        """Let it pass."""
+
+
 class Watcher:
     """One stretch of watching. Owns the session writer; feeds the training worker."""
 

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,23 @@ def current_folder(models: Path, game: str) -> Path | None:
     if folder.name in {"", ".."} or not folder.is_dir():
         raise BundleError(f"{pointer} names {folder.name}, which is missing. Delete the file and watch again")
     return folder
+
+
+def bundles_since(models: Path, game: str, since: datetime) -> list[Path]:
+    """Folders of a game's bundles that were made then or later, oldest first; of damaged ones the file's time counts.
+
+    Raises:
+        OSError: the folder can't be read.
+    """
+    runs = [f.parent for f in (models / game).glob(f"*/{MANIFEST_NAME}")]
+    return [run for run in sorted(runs) if _created(run / MANIFEST_NAME) >= since.replace(microsecond=0)]
+
+
+def _created(path: Path) -> datetime:
+    try:
+        return datetime.fromisoformat(json.loads(path.read_text())["created"]).astimezone(UTC)
+    except DAMAGE:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def load_bundle(folder: Path, spec: PolicySpec | None = None) -> Bundle:

@@ -32,7 +32,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _replace(source: Path, target: Path) -> None:
@@ -47,7 +47,7 @@ def _replace(source: Path, target: Path) -> None:
             time.sleep(_SHARING_PAUSE_S)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself last; folders can't be opened for this on Windows."""
     if not hasattr(os, "O_DIRECTORY"):
         return

@@ -40,6 +40,28 @@ class AppendFile:
             os.close(self._fd)
 
 
+def shorten(path: Path, size: int) -> int:
+    """Cut the file to `size` bytes if it is longer, and put it on the disk; bytes cut off. Raises OSError."""
+    with path.open("r+b") as file:
+        length = file.seek(0, os.SEEK_END)
+        if length > size:
+            file.truncate(size)
+        os.fsync(file.fileno())
+    return max(0, length - size)
+
+
+def whole_lines(path: Path) -> int:
+    """Bytes of a JSON-lines file up to the first line that is broken or unfinished. Raises OSError."""
+    size = 0
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            json.loads(line)
+        except ValueError:
+            break
+        size += len(line) + 1
+    return size
+
+
 def read_lines(path: Path) -> list[Any]:
     """All rows of a JSON-lines file up to the first that is broken or unfinished; none when there is no file."""
     if not path.exists():

@@ -35,12 +35,17 @@ def list_sessions(root: Path, game: str | None = None) -> Listing:
     else:
         games = [game_folder(root, game)]
     sessions, damaged = [], {}
-    for folder in sorted((f for g in games if g.is_dir() for f in g.iterdir() if f.is_dir()), key=lambda f: f.name):
+    for folder in sorted((f for g in games if g.is_dir() for f in g.iterdir() if _is_session(f)), key=lambda f: f.name):
         try:
             sessions.append(Listed(folder, load_info(folder)))
         except SessionError as error:
             damaged[folder] = str(error)
     return Listing(tuple(sessions), damaged)
+
+
+def _is_session(folder: Path) -> bool:
+    """Not what a deletion or a cut left half done (see `removal`)."""
+    return folder.is_dir() and not folder.name.startswith(".")
 
 
 def disk_bytes(root: Path) -> int:

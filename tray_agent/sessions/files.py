@@ -2,7 +2,9 @@
 
 import contextlib
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -11,6 +13,7 @@ from tray_agent.core.media import AudioChunk
 from tray_agent.core.sample import TickSample
 from tray_agent.sessions.append_file import AppendFile
 from tray_agent.sessions.layout import EVENTS, MARKS, SOUND, TICKS, VIDEO, SessionInfo, save_info
+from tray_agent.sessions.lock import SessionLock
 from tray_agent.sessions.sound import SoundWriter
 from tray_agent.sessions.ticks import TickCodec
 from tray_agent.sessions.video import VideoWriter
@@ -35,7 +38,8 @@ class SessionFiles:
         self._video: VideoWriter | None = None
         self._sound: SoundWriter | None = None
         self._appended: dict[str, AppendFile] = {}
-        self._last_ns = info.start_ns
+        self._lock = SessionLock(folder)
+        self._last_ns, self._last_wall_ns = info.start_ns, info.wall_ns
         self.ticks = 0
 
     @property
@@ -45,10 +49,14 @@ class SessionFiles:
         return media + sum(f.size for f in self._appended.values())
 
     def open(self) -> None:
-        """Make the folder (0700) and its files (0600); the metadata come first, so that the rest always has them."""
+        """Make the folder (0700) and its files (0600); the metadata come first, so that the rest always has them.
+
+        Raises SessionError when somebody else writes there.
+        """
         for folder in (self._folder.parent.parent, self._folder.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.mkdir(mode=0o700)
+        self._lock.take()
         save_info(self._folder, self._info)
         spec = self._info.spec
         for name in (TICKS, EVENTS, MARKS):
@@ -73,22 +81,25 @@ class SessionFiles:
                 if isinstance(chunk, AudioChunk) and self._sound is not None:
                     self._sound.add(chunk)
 
-    def finish(self, counts: dict[str, int]) -> None:
-        """Close all, then note the orderly end in the metadata."""
+    def finish(self, counts: dict[str, Any]) -> None:
+        """Close all, then note the orderly end in the metadata; `counts` is added to what is noted."""
         self._close_all()
-        closed = {"ticks": self.ticks, "last_ns": self._last_ns, "bytes": self.bytes, **counts}
+        ends = {"last_ns": self._last_ns, "last_wall_ns": self._last_wall_ns}
+        closed = {"ticks": self.ticks, **ends, "bytes": self.bytes, **counts}
         save_info(self._folder, replace(self._info, closed=closed))
+        self._lock.give_back()
 
     def abandon(self) -> None:
         """Let go of all files after an error, without noting an end; never raises."""
         with contextlib.suppress(OSError, av.FFmpegError):
             self._close_all()
+        self._lock.give_back()
 
     def _write_tick(self, sample: TickSample) -> None:
         assert self._video is not None  # noqa: S101 - open() made it
         self._video.add(sample.pixels)
         self._appended[TICKS].write(self._codec.record(sample, int(sample.flags)))
-        self._last_ns = sample.t_ns
+        self._last_ns, self._last_wall_ns = sample.t_ns, int(datetime.now(UTC).timestamp() * 1e9)
         self.ticks += 1
 
     def _close_all(self) -> None:

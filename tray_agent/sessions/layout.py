@@ -6,7 +6,7 @@ import math
 import platform
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,7 +19,11 @@ from tray_agent.errors import SessionError
 from tray_agent.runtime.atomic_file import write_atomic
 
 SCHEMA = 1
-"""Version of the format; a reader refuses all others."""
+"""Version of the format; a reader refuses newer ones."""
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Schema n -> what turns metadata of it into those of n + 1. Done while reading; the file stays as it is."""
+STAMP = "%Y%m%dT%H%M%SZ"
+"""How the start is written in a session's name."""
 METADATA = "session.json"
 VIDEO = "video.mkv"
 TICKS = "ticks.bin"
@@ -95,20 +99,26 @@ def load_info(folder: Path) -> SessionInfo:
     """Read `session.json`.
 
     Raises:
-        SessionError: it is missing, no JSON, of another version, or a field is wrong.
+        SessionError: it is missing, no JSON, of a version that can't be read, or a field is wrong.
     """
     path = folder / METADATA
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SessionError(f"{path} can't be read ({error}); the folder is no session or is damaged") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+    found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+    if found != SCHEMA and found not in MIGRATIONS:
         raise SessionError(f"{path} has schema {found!r}, this version reads {SCHEMA}; update tray-agent to open it")
     try:
-        return _parse(data)
+        return _parse(_migrated(data))
     except (KeyError, TypeError, ValueError) as error:
         raise SessionError(f"{path} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _migrated(data: dict[str, Any]) -> dict[str, Any]:
+    while (schema := data["schema"]) != SCHEMA:
+        data = MIGRATIONS[schema](data) | {"schema": schema + 1}
+    return data
 
 
 def _parse(data: dict[str, Any]) -> SessionInfo:
@@ -141,5 +151,9 @@ def game_folder(root: Path, game: str) -> Path:
 
 def new_folder(root: Path, game: str) -> Path:
     """A name not used before for a session that starts now; nothing is made yet."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return game_folder(root, game) / f"{stamp}-{secrets.token_hex(3)}"
+    return game_folder(root, game) / new_name(datetime.now(UTC))
+
+
+def new_name(started: datetime) -> str:
+    """A name not used before for a session that started then (UTC); names sort by age."""
+    return f"{started.strftime(STAMP)}-{secrets.token_hex(3)}"

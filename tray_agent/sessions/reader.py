@@ -78,10 +78,10 @@ class SessionReader:
             raise IndexError(f"frames {start}..{stop} of a session with {len(self)} ticks")
         return self._video.read(start, stop)
 
-    def samples(self) -> Iterator[TickSample]:
-        """All ticks in order."""
+    def samples(self, first: int = 0) -> Iterator[TickSample]:
+        """All ticks in order, from row `first` on."""
         table = self.ticks
-        for start in range(0, len(table), _CHUNK):
+        for start in range(first, len(table), _CHUNK):
             stop = min(start + _CHUNK, len(table))
             for i, pixels in zip(range(start, stop), self.frames(start, stop), strict=True):
                 yield TickSample(

@@ -108,6 +108,21 @@ class TickCodec:
         rows = np.frombuffer(data, self.dtype, len(data) // self.dtype.itemsize)
         return self._table(rows[: self._intact(data, len(rows))])
 
+    def glance(self, path: Path) -> tuple[int, int | None]:
+        """How many whole records the file seems to hold, by its size, and `t_ns` of the last; (0, None) without any.
+
+        Raises:
+            OSError: the file can't be read.
+        """
+        size = self.dtype.itemsize
+        count = max(0, path.stat().st_size - HEADER_BYTES) // size if path.exists() else 0
+        if not count:
+            return 0, None
+        with path.open("rb") as file:
+            file.seek(HEADER_BYTES + (count - 1) * size)
+            row = np.frombuffer(file.read(size), self.dtype)
+        return count, int(row["t_ns"][0])
+
     def _intact(self, data: bytes, count: int) -> int:
         """How many records from the front have the right checksum."""
         size, view = self.dtype.itemsize, memoryview(data)

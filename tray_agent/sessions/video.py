@@ -100,6 +100,29 @@ class VideoReader:
             raise SessionError(f"{self._path}: frames {start}..{stop} can't be decoded ({error})") from error
         return out
 
+    def end_of(self, count: int) -> int:
+        """Where in the file the first `count` frames end, bytes; 0 for none."""
+        if not count:
+            return 0
+        last = self._index.blocks[count - 1]
+        return last.offset + last.size
+
+    def intact(self, stop: int) -> int:
+        """How many of the first `stop` frames are left without those at the end that end in zeros. Raises OSError.
+
+        A power cut leaves zeros where the system had not yet put what was written on the disk. No whole frame ends in
+        one: the last byte of an H.264 NAL unit is never 0 (ITU-T H.264, 7.4.1).
+        """
+        if not stop:
+            return 0
+        with self._path.open("rb") as file:
+            while stop:
+                file.seek(self.end_of(stop) - 1)
+                if file.read(1) != b"\0":
+                    break
+                stop -= 1
+        return stop
+
     def _decode(self, start: int, stop: int, out: Pixels) -> None:
         keyframe = bisect.bisect_right(self._keyframes, start) - 1
         first = self._keyframes[keyframe] if keyframe >= 0 else 0

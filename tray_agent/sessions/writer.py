@@ -63,6 +63,7 @@ class SessionWriter:
         clock: Clock | None = None,
         threaded: bool = True,
         on_failure: Callable[[SessionError], None] | None = None,
+        on_growth: Callable[[int], None] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None:
         """Store only.
@@ -75,6 +76,7 @@ class SessionWriter:
             clock: the desktop's clock, which all `t_ns` come from; real time by default.
             threaded: False for lockstep.
             on_failure: told once when writing had to end; may be called on the writer's thread.
+            on_growth: told after every write how many bytes there are; called on the writer's thread, must not raise.
             extra: plain data kept in `session.json` under "extra".
         """
         self.folder = folder
@@ -82,6 +84,7 @@ class SessionWriter:
         self._game, self._vector, self._extra = game, vector, extra or {}
         self._clock = clock or MonotonicClock()
         self._on_failure = on_failure
+        self._on_growth = on_growth
         self._queue: queue.Queue[_Item | None] = queue.Queue(int(_QUEUE_S * _ITEMS_PER_TICK * max(1.0, spec.rate_hz)))
         self._worker = Worker("session-writer", self._drain, self._fail) if threaded else None
         self._files: SessionFiles | None = None
@@ -180,7 +183,7 @@ class SessionWriter:
         if self._failure is not None or self._files is None or self._closed:
             return False
         if self._worker is None:
-            return self._attempt(self._files.write, item)
+            return self._write(item)
         try:
             self._queue.put_nowait(item)
         except queue.Full:
@@ -202,10 +205,17 @@ class SessionWriter:
             except queue.Empty:
                 item = None
             if item is not None:
-                self._attempt(self._files.write, item)
+                self._write(item)
             elif stop.is_set() and self._queue.empty():
                 self._finish()
                 return
+
+    def _write(self, item: _Item) -> bool:
+        assert self._files is not None  # noqa: S101 - start() made it
+        written = self._attempt(self._files.write, item)
+        if written and self._on_growth is not None:
+            self._on_growth(self._files.bytes)
+        return written
 
     def _finish(self) -> None:
         assert self._files is not None  # noqa: S101 - nothing to finish before start()

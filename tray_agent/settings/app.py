@@ -73,7 +73,15 @@ class Limits(Model):
 
     ram_mb: int = Field(default=96, ge=16, le=4096, description="Memory of the rolling buffers.", examples=["96"])
     disk_gb: float = Field(
-        default=20.0, gt=0, le=10000, description="When sessions take more, watching is refused.", examples=["20"]
+        default=20.0, gt=0, le=10000, description="What all sessions together may take.", examples=["20"]
+    )
+    when_full: Literal["delete_oldest", "refuse"] = Field(
+        default="delete_oldest",
+        description=(
+            "When sessions take disk_gb: delete_oldest makes room (never kept ones, never a game's newest), refuse "
+            "watches no more."
+        ),
+        examples=["refuse"],
     )
     play_minutes: float = Field(
         default=60.0, gt=0, le=240, description="The agent never plays longer at a stretch.", examples=["60"]

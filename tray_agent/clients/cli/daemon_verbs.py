@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tray_agent import app
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.daemon.control import request
 from tray_agent.errors import PlatformUnavailable
+from tray_agent.settings.snapshot import load_settings
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,11 +39,23 @@ def add_parser(subparsers: Any) -> None:
             verb.add_argument("--wait", type=float, default=15.0, metavar="S",
                               help="time to bring the game to the front, from this terminal (default 15)")  # fmt: skip
         verb.set_defaults(run=_ask)
+    _add_record(subparsers)
     release = subparsers.add_parser(
         "release-all", help="let go of every key that was left pressed; works with the daemon dead"
     )
     release.add_argument("--json", action="store_true", help="print one JSON object")
     release.set_defaults(run=_release_all)
+
+
+def _add_record(subparsers: Any) -> None:
+    text = "watch a game without learning meanwhile; `stop` ends it"
+    record = subparsers.add_parser("record", help=text, description=text)
+    record.add_argument("game", metavar="GAME", help="must be, or come, to the front")
+    record.add_argument("--minutes", type=float, metavar="M", help="end it after M minutes")
+    record.add_argument("--json", action="store_true", help="print one JSON object")
+    record.add_argument("--wait", type=float, default=15.0, metavar="S",
+                        help="time to bring the game to the front, from this terminal (default 15)")  # fmt: skip
+    record.set_defaults(run=_record)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -51,8 +65,19 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace) -> int:
-    _wait_for_game(args.verb, getattr(args, "wait", 0.0))
-    answer = request(app.socket_path(), {"op": args.verb})
+    if args.verb in {"watch", "play"}:
+        needed = "game_in_front" if args.verb == "play" else "game"
+        _wait_for_game(lambda status: bool(status[needed]), args.wait)
+    return _tell(args, request(app.socket_path(), {"op": args.verb}))
+
+
+def _record(args: argparse.Namespace) -> int:
+    load_settings().game(args.game)
+    _wait_for_game(lambda status: bool(status["game"] == args.game), args.wait)
+    return _tell(args, request(app.socket_path(), {"op": "record", "game": args.game, "minutes": args.minutes}))
+
+
+def _tell(args: argparse.Namespace, answer: dict[str, Any]) -> int:
     if args.json:
         print(json.dumps(answer.get("status", answer)))
     elif answer["ok"]:
@@ -63,13 +88,10 @@ def _ask(args: argparse.Namespace) -> int:
     return ExitCode.REFUSED if answer.get("code") == "refused" else ExitCode.FAILURE
 
 
-def _wait_for_game(verb: str, wait_s: float) -> None:
+def _wait_for_game(is_there: Callable[[dict[str, Any]], bool], wait_s: float) -> None:
     """Typed in a terminal, a verb finds the terminal in front: give the person time to switch to the game."""
-    if verb not in {"watch", "play"}:
-        return
-    needed = "game_in_front" if verb == "play" else "game"
     end, told = time.monotonic() + wait_s, False
-    while not request(app.socket_path(), {"op": "status"})["status"][needed] and time.monotonic() < end:
+    while not is_there(request(app.socket_path(), {"op": "status"})["status"]) and time.monotonic() < end:
         if not told:
             print(f"bring the game to the front ({wait_s:.0f} s) ...", file=sys.stderr)
             told = True
@@ -109,8 +131,15 @@ def _describe(status: dict[str, Any]) -> str:
         lines.append(f"stopped  {stop['kind']}: {stop['reason']}, all keys up after {stop['latency_ms']:.1f} ms")
     if ticks["frames"]:
         lines.append(f"frames   {ticks['frames']} taken, {ticks['late_frames']} late, {ticks['lost_frames']} lost")
+    lines += _deleted(status["disk"])
     lines.append(f"memory   {status['memory_mb']:.0f} MB (daemon)")
     return "\n".join([*lines, *(f"problem  {p}" for p in status["problems"])])
+
+
+def _deleted(disk: dict[str, Any]) -> list[str]:
+    gone = disk["deleted"]
+    last = ", ".join(gone[-3:])
+    return [f"deleted  {len(gone)} old sessions to stay below {disk['limit_gb']:g} GB, last {last}"] if gone else []
 
 
 def _release_all(args: argparse.Namespace) -> int:
