@@ -109,7 +109,7 @@ let ink = {};
 function readColours() {
   const style = getComputedStyle(document.documentElement);
   for (const name of ["paper", "card", "ink", "dim", "line", "lane", "player", "policy", "sound", "agree", "head",
-    "correction", "strayed", "agent", "silent", "unused", "dropped"]) ink[name] = style.getPropertyValue("--" + name);
+    "correction", "strayed", "agent", "silent", "unused", "dropped", "takeover"]) ink[name] = style.getPropertyValue("--" + name);
   stale = true;
 }
 const rows = [
@@ -147,7 +147,7 @@ function marks(p, top, height) { // takeovers, dropped ticks, pauses that were c
     p.pen.stroke();
     p.pen.setLineDash([]);
   };
-  for (const row of takeovers) upright(row, ink.agree, []);
+  for (const row of takeovers) upright(row, ink.takeover, []);
   for (const [row] of data.pauses) upright(row, ink.dim, [3, 3]);
   p.pen.fillStyle = ink.dropped;
   for (const [row] of data.dropped) p.pen.fillRect(p.x(at[row]) - 1, top, 2, Math.min(height, 7));
@@ -181,8 +181,10 @@ function columns(p, values, put) { // put(x, x1, low, high, mean) for each pixel
 function area(p, values, colour, top, height) {
   p.pen.fillStyle = colour;
   p.pen.globalAlpha = 0.85;
-  columns(p, values, (x, stop, low, high, mean) =>
-    p.pen.fillRect(x, top + height * (1 - mean), Math.max(stop - x, 0.6), height * mean));
+  columns(p, values, (x, stop, low, high, mean) => { // whole pixels, so that no seams show between ticks
+    const first = Math.round(x);
+    p.pen.fillRect(first, top + height * (1 - mean), Math.round(stop) - first, height * mean);
+  });
   p.pen.globalAlpha = 1;
 }
 function drawCurve(p, track) {
@@ -215,8 +217,9 @@ function plane(pen, left, width, from, to) { // seconds -> pixels
   return { pen, left, width, from, to, x, box };
 }
 function clockText(seconds, digits) {
-  const minutes = Math.floor(seconds / 60), rest = (seconds - minutes * 60).toFixed(digits);
-  return minutes + ":" + rest.padStart(digits ? 3 + digits : 2, "0");
+  const parts = Math.round(seconds * 10 ** digits), whole = Math.floor(parts / 10 ** digits);
+  const rest = digits ? "." + String(parts % 10 ** digits).padStart(digits, "0") : "";
+  return Math.floor(whole / 60) + ":" + String(whole % 60).padStart(2, "0") + rest;
 }
 function ruler(p) {
   const wanted = (p.to - p.from) * 80 / (p.width - p.left);
@@ -431,6 +434,7 @@ function makeFacts() {
   for (const [name, text] of Object.entries(SHADES)) {
     if (shaded[name].length) swatch(name, `${text} (${shaded[name].length})`);
   }
+  if (takeovers.length) swatch("takeover", `takeovers (${takeovers.length})`);
   if (unused.length) swatch("unused", "not learned from");
   const missing = data.dropped.reduce((sum, [, n]) => sum + n, 0);
   if (missing) swatch("dropped", `dropped ticks (${missing})`);

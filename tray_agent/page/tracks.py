@@ -6,6 +6,7 @@ and the script puts it on the page as text, never as HTML.
 
 import base64
 import json
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,7 @@ def _facts(reader: SessionReader, line: Timeline) -> list[tuple[str, str]]:
     factor = enlargement(spec.frame_width)
     held_by_agent = float((table.flags & int(TickFlag.AGENT) != 0).sum()) / spec.rate_hz
     facts = [
-        ("recorded", info.started_utc),
+        ("recorded", _readable(info.started_utc)),
         ("length", f"{_minutes(len(table) / spec.rate_hz)}, {len(table)} ticks at {spec.rate_hz:g} Hz"),
         ("played by", str(info.extra.get("player", "the player"))),
         ("controls", ", ".join(spec.controls.names) or "none"),
@@ -146,6 +147,13 @@ def _facts(reader: SessionReader, line: Timeline) -> list[tuple[str, str]]:
     return facts
 
 
+def _readable(moment: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return moment  # whatever it says is shown
+
+
 def _minutes(seconds: float) -> str:
     whole = round(seconds)
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.1f} s"
@@ -154,7 +162,7 @@ def _minutes(seconds: float) -> str:
 def _policy_facts(manifest: Manifest, agreement: float) -> list[tuple[str, str]]:
     told = {"learned from": manifest.data, "held out": manifest.held_out, "score": manifest.score}
     facts = [
-        ("bundle", f"{manifest.game}, {manifest.policy or 'unnamed'}, {manifest.created or 'no date'}"),
+        ("bundle", f"{manifest.game}, {manifest.policy or 'unnamed'}, {_readable(manifest.created) or 'no date'}"),
         ("readiness", ": ".join(str(part) for part in manifest.readiness.values()) or "not judged"),
         ("agreement here", f"{agreement:.1%} of controls and ticks; it may have learned from this very session"),
     ]
