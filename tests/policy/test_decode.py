@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tray_agent.core.controls import Controls, to_command
-from tray_agent.policy.decode import ControlDecoding, Decoding, Sampler, likeliest, sigmoid
+from tray_agent.policy.decode import ControlDecoding, Decoding, Sampler, chances_of, likeliest, sigmoid
 
 MIXED = Controls(("KeyA", "KeyB", "Space"), ("MouseX", "WheelY"), ("PadLX", "PadRT"))
 BINS = {"MouseX": (-10.0, -1.0, 0.0, 1.0, 10.0), "WheelY": (-2.0, -1.0, 0.0, 1.0, 2.0)}
@@ -168,3 +168,11 @@ def test_likeliest_is_a_set_that_was_used() -> None:
     assert likeliest(floats(1.0, 3.0, 2.0), MAZE).tolist() == [False, True, False]
     assert likeliest(floats(-5.0, -4.0, -3.0), MAZE).tolist() == [False, False, True]
     assert likeliest(floats(1.0, 3.0, -2.0), ()).tolist() == [True, True, False]
+
+
+def test_chances_are_shares_of_what_is_drawn() -> None:
+    """Of three directions the softmax; each button on its own its logistic function."""
+    logits = floats(0.0, 1.0, 2.0)[None]
+    assert chances_of(logits, MAZE)[0] == pytest.approx(drawn(MAZE, 0.0, 1.0, 2.0).mean(0), abs=0.04)
+    assert chances_of(logits, MAZE).sum() == pytest.approx(1.0)
+    assert chances_of(logits, ())[0] == pytest.approx(sigmoid(logits[0]))

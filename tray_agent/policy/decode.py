@@ -70,6 +70,17 @@ def sigmoid(x: FloatArray) -> FloatArray:
     return np.float32(1.0) / (np.float32(1.0) + np.exp(-np.clip(x, -30.0, 30.0), dtype=np.float32))
 
 
+def chances_of(logits: FloatArray, together: Sequence[Sequence[int]]) -> FloatArray:
+    """How likely each button is held at temperature 1, of logits (n, buttons), the same shape."""
+    if not together:
+        return sigmoid(logits)
+    sets = np.asarray(together, np.float32)
+    scores = logits @ sets.T
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    chances: FloatArray = (weights @ sets) / weights.sum(axis=1, keepdims=True)
+    return chances
+
+
 class Sampler:
     """Draws action vectors. Keeps how long each button has been held; one owner."""
 

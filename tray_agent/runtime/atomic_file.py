@@ -8,7 +8,9 @@ import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _SHARING_RETRIES = 20
 _SHARING_PAUSE_S = 0.05
@@ -20,11 +22,21 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     Raises:
         OSError: it could not be written (disk full, no permission, no such folder); the old file is untouched.
     """
-    data = content.encode() if isinstance(content, str) else content
+    with open_atomic(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def open_atomic(path: Path) -> Iterator[BinaryIO]:
+    """The same for what is too large to hold: a file to write to, which takes the place of `path` when the block ends.
+
+    Raises:
+        OSError: see `write_atomic`. Whatever the block raises leaves the old file untouched as well.
+    """
     fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)  # made with mode 0600
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         _replace(Path(temporary), path)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tray_agent.clients.cli import session_edits, session_forget
+from tray_agent.clients.cli import session_edits, session_forget, session_page
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.clients.cli.plain_numbers import duration, position, size_text, time_text
 from tray_agent.clients.cli.session_answers import Handler, guarded, print_json, sessions_root
@@ -24,7 +24,9 @@ def add_parser(subparsers: Any) -> None:
     _verb(verbs, "list", _list, "show every session").add_argument(
         "game", nargs="?", metavar="GAME", help="of this game only"
     )
-    _session(_verb(verbs, "show", _show, "tell all about one session"))
+    showing = _verb(verbs, "show", _show, "tell all about one session, or make a page of it to look at")
+    _session(showing)
+    session_page.add_arguments(showing)
     _add_edits(verbs)
     forget = _verb(verbs, "forget", session_forget.forget_last, "delete whatever was recorded last, kept or not")
     forget.add_argument("--last", type=duration, required=True, metavar="TIME", help="30s, 10m, 2h or 1d")
@@ -107,7 +109,10 @@ def _row(one: Overview) -> str:
 
 
 def _show(args: argparse.Namespace) -> int:
-    found = details(find_session(sessions_root(), args.session))
+    folder = find_session(sessions_root(), args.session)
+    if session_page.is_wanted(args):
+        return session_page.make_page(args, folder)
+    found = details(folder)
     if args.json:
         print_json({"ok": True, **found.to_json()})
     else:
