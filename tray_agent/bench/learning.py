@@ -2,6 +2,9 @@
 
 A scripted player plays a packaged game, watched as ever; both learn the same frames of it, NatureCNN over four grey
 frames of 84 x 84, on as many cores, in turns. A process for each turn; here the caller's thread only.
+
+It says something on a quiet machine alone: beside other work torch's threads, which are the library's, wait for each
+other at every layer, and the ratio flatters us.
 """
 
 import argparse
@@ -38,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="turns of each (3)")
     parser.add_argument("--threads", type=_positive, default=2, metavar="T", help="cores for each (2)")
     parser.add_argument("--minutes", type=_above_zero, default=2.0, metavar="M", help="game time watched before (2)")
-    parser.epilog = f"What differs beside the learning machinery: {'; '.join(DIFFERS)}."
+    parser.epilog = (
+        "Run it while nothing else does: other work slows the library's threads far more than ours. "
+        f"What differs beside the learning machinery: {'; '.join(DIFFERS)}."
+    )
 
 
 def _positive(text: str) -> int:

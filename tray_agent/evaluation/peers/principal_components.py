@@ -22,7 +22,7 @@ def principal_components(x: Tensor, count: int, deadline: float, seed: int) -> T
     """
     count = min(count, *x.shape)
     generator = torch.Generator().manual_seed(seed)
-    basis = torch.linalg.qr(x.T @ (x @ torch.randn(x.shape[1], count, generator=generator)))[0]
+    basis: Tensor = torch.linalg.qr(x.T @ (x @ torch.randn(x.shape[1], count, generator=generator)))[0]
     for _ in range(_ROUNDS):
         if time.monotonic() < deadline:
             basis = torch.linalg.qr(x.T @ (x @ basis))[0]
