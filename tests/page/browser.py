@@ -6,7 +6,15 @@ https://chromedevtools.github.io/devtools-protocol/
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+_STARTER = """import fcntl, os, sys
+given = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]  # out of the way, whatever they were
+for place, fd in enumerate(given, 3):
+    os.dup2(fd, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -18,9 +26,9 @@ class Browser:
         sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         switches = ["--headless=new", "--disable-gpu", "--mute-audio", "--remote-debugging-pipe", *sandbox]
         switches += [f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}"]
-        shell = ["sh", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "sh", program, *switches, "about:blank"]
+        starter = [sys.executable, "-c", _STARTER, str(commands), str(answers), program, *switches, "about:blank"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(shell, pass_fds=(commands, answers), **quiet)
+        self._process = subprocess.Popen(starter, pass_fds=(commands, answers), **quiet)
         os.close(commands)
         os.close(answers)
         self._buffer = b""

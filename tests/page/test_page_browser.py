@@ -58,6 +58,7 @@ def _hands(browser):
     assert browser.ask("tickAt(now)") == 19
     browser.key("ArrowLeft")
     assert browser.ask("tickAt(now)") == 18
+    browser.ask("tracks.scrollIntoView()")
     left, top, width = browser.ask("(({x, y, width}) => [x, y, width])(tracks.getBoundingClientRect())")
     gutter = browser.ask("GUTTER")
     place = left + gutter + 0.25 * (width - gutter), top + 40
