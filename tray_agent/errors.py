@@ -6,6 +6,7 @@ TrayAgentError            has a message that says what, where, and what to do
 |- PlatformUnavailable    a backend can't work on this machine; `.remedy` says how to mend it
 |- CaptureLost            screen or sound stopped and could not be brought back
 |- SessionError           a session on disk can't be read or written
+|- ExportFailed           sessions can't be written in another program's format
 |- BundleError            a bundle is missing, damaged or made for other controls
 |- NotArmed               pressing keys was refused; the reason is the message
 |- GuardLost              the guard process does not answer
@@ -46,6 +47,10 @@ class CaptureLost(TrayAgentError):
 
 class SessionError(TrayAgentError):
     """A session folder can't be read or written."""
+
+
+class ExportFailed(TrayAgentError):
+    """Sessions can't be written in another program's format."""
 
 
 class BundleError(TrayAgentError):

@@ -71,11 +71,14 @@ class SoundWriter:
 
 def read_sound(path: Path) -> Samples:
     """All samples that can be read, float32 (n,); none when there is no sound or nothing whole was written yet."""
-    parts = list(_decoded(path)) if path.exists() else []
+    parts = list(sound_pieces(path))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def _decoded(path: Path) -> Iterator[Samples]:
+def sound_pieces(path: Path) -> Iterator[Samples]:
+    """The same in pieces of about 0.1 s, one after the other, for sessions whose sound is too long for the memory."""
+    if not path.exists():
+        return
     try:
         with av.open(str(path)) as container:
             for frame in container.decode(audio=0):
