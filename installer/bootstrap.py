@@ -48,8 +48,8 @@ BUILD = ROOT / "build"
 LOG = BUILD / "install.log"
 STAMP = "tray-agent-stamp.json"
 UNFINISHED = "tray-agent-unfinished"
-EXTRAS = {"base": "", "test": "[test,games,evaluate]"}
-SIZES_MB = {"base": 1700, "test": 2100, "cuda": 5000}
+EXTRAS = {"base": "", "test": "[test,games,evaluate,export]"}
+SIZES_MB = {"base": 1700, "test": 2300, "cuda": 5000}
 """Measured on Debian 12 with the CPU build; "cuda" is about what an NVIDIA build adds."""
 
 

@@ -3,24 +3,21 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
+from tray_agent.policy.agreement import Measures, before, beside_nothing_clever
 from tray_agent.policy.bundle import load_bundle
 from tray_agent.policy.decode import Decoding
 from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.sessions.reader import SessionReader
 
-Bits = npt.NDArray[np.bool_]
 
-
-def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str, dict[str, float]]:
+def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str, Measures]:
     """{"policy" | "copy_last" | "released": {"accuracy", "balanced_accuracy", "change_f1"}} over the buttons.
 
-    `change_f1` is that of the ticks at which a button changes (trap: copying the last action has the best accuracy
-    of all and never changes anything). Empty for games without buttons.
+    See `policy.agreement.measures`. Empty for games without buttons.
     """
     buttons = len(spec.controls.buttons)
     if not buttons:
@@ -35,22 +32,4 @@ def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str
             said.append(policy.outputs(sample.audio)[0] >= 0.0)
             did.append(sample.action[:buttons] >= 0.5)
     held = np.array(did)
-    last = np.concatenate([np.zeros_like(held[:1]), held[:-1]])
-    guesses = {"policy": np.array(said), "copy_last": last, "released": np.zeros_like(held)}
-    return {name: _measures(guess, held, last) for name, guess in guesses.items()}
-
-
-def _measures(guess: Bits, held: Bits, last: Bits) -> dict[str, float]:
-    recalls = [
-        float(np.mean([(g[where] == h[where]).mean() for where in (h, ~h) if where.any()]))
-        for g, h in zip(guess.T, held.T, strict=True)
-    ]
-    # a change is predicted where the guess differs from what is held now
-    predicted, real = guess != last, held != last
-    hits = float((predicted & real).sum())
-    f1 = 2 * hits / max(1.0, float(predicted.sum() + real.sum()))
-    return {
-        "accuracy": round(float((guess == held).mean()), 4),
-        "balanced_accuracy": round(float(np.mean(recalls)), 4),
-        "change_f1": round(f1, 4),
-    }
+    return beside_nothing_clever(np.array(said), held, before(held))

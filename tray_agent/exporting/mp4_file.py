@@ -4,7 +4,7 @@ import contextlib
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -83,7 +83,7 @@ class Mp4File:
             self._container.mux(self._audio.encode(None))
         self._container.close()
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: "list[av.Packet[Any]]") -> None:
         for packet in packets:
             if not packet.duration:  # the last picture would last no time at all
                 packet.duration = round(_CLOCK_HZ / self._rate)

@@ -70,7 +70,7 @@ def run_export(sessions: Sequence[Path], form: Format, out: Path, tell: Tell) ->
         about = json.dumps([episode.about() for episode in episodes], indent=1)
         (hidden / ABOUT).write_text(about + "\n", encoding="utf-8")
         hidden.rename(out)
-    except (OSError, av.FFmpegError) as error:
+    except (OSError, RuntimeError, av.FFmpegError) as error:  # RuntimeError: h5py, of a full disk, when it closes
         raise ExportFailed(f"{out} can't be written: {error}. Nothing is left of it") from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

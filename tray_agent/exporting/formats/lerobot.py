@@ -51,7 +51,7 @@ def _columns(episode: Episode, begin: int, task: int) -> Columns:
     n = len(table)
     rows = np.arange(n, dtype=np.int64)
     heard = {"observation.audio": table.audio.reshape(n, -1)} if spec.audio else {}
-    flat = {
+    flat: Columns = {
         "tick": table.tick,
         "t_ns": table.t_ns,
         "flags": table.flags.astype(np.int64),
