@@ -221,11 +221,12 @@ def _greeting(app: AppSettings, options: RunOptions) -> str:
         "End it with Ctrl+C here, or: tray-agent quit",
     ]
     if options.output == "log":
-        lines.insert(0, f"Nothing will be pressed; what would be goes to {_would_press()}")
+        lines.insert(0, f"Nothing will be pressed; what would be goes to {would_press()}")
     return "\n".join(lines)
 
 
-def _would_press() -> Path:
+def would_press() -> Path:
+    """Where a daemon that presses nothing writes what it would press."""
     return paths.state_folder() / "would-press.jsonl"
 
 
@@ -241,7 +242,7 @@ def _desktop_of(options: RunOptions, settings: Settings) -> Desktop:
         if any(keys.PAD.intersection(game.controls.names) for game in windows):
             desktop = with_pads(desktop)
     if options.output == "log":
-        return only_logging(desktop, _would_press())
+        return only_logging(desktop, would_press())
     return desktop
 
 

@@ -7,6 +7,7 @@ TrayAgentError            has a message that says what, where, and what to do
 |- CaptureLost            screen or sound stopped and could not be brought back
 |- SessionError           a session on disk can't be read or written
 |- ImportFailed           another program's recording can't be used
+|- ExportFailed           sessions can't be written in another program's format
 |- BundleError            a bundle is missing, damaged or made for other controls
 |- NotArmed               pressing keys was refused; the reason is the message
 |- GuardLost              the guard process does not answer
@@ -51,6 +52,10 @@ class SessionError(TrayAgentError):
 
 class ImportFailed(TrayAgentError):
     """A recording of another program, or a part of it, can't be used."""
+
+
+class ExportFailed(TrayAgentError):
+    """Sessions can't be written in another program's format."""
 
 
 class BundleError(TrayAgentError):

@@ -120,3 +120,9 @@ def test_other_hotkeys_mean_another_guard(guarding: Guarding) -> None:
     events = until(guarding, lambda seen: any(isinstance(e, Revoked) for e in seen), "the end of the old play")
     assert events
     armed(guarding)
+
+
+def test_whether_it_presses(guarding: Guarding) -> None:
+    """A guard that only writes says so; as long as none has, it counts as one that presses."""
+    assert not guarding.presses
+    assert Guarding(desktop("log"), HOTKEYS, 5000).presses

@@ -164,6 +164,8 @@ class Daemon:
                 return {"ok": True}
             case "play":
                 return self._jobs.ask(self.play)
+            case "play_log":  # an operation of its own: a daemon that does not know it must not press instead
+                return self._jobs.ask(self.play_into_log)
         requests: dict[object, Callable[[], str]] = {
             "watch": lambda: self.watch(message.get("on")),
             "record": lambda: self.record(str(message.get("game", "")), message.get("minutes")),
@@ -230,6 +232,16 @@ class Daemon:
             answer(refused)
         else:
             self._play_answer = answer
+
+    def play_into_log(self, answer: Answer) -> None:
+        """The same, unless anything would really be pressed."""
+        if self._guard.presses:
+            answer(
+                "this daemon presses keys: its guard was given them when it started. "
+                "End it by: tray-agent quit - and start it by: tray-agent run --output log"
+            )
+        else:
+            self.play(answer)
 
     def stop(self) -> str:
         """End playing and watching."""

@@ -35,6 +35,11 @@ class Guarding:
         """Process id of the guard, 0 without one."""
         return self._client.pid if self._client is not None else 0
 
+    @property
+    def presses(self) -> bool:
+        """Whether what the guard is told reaches the game; True as long as no guard has said otherwise."""
+        return self.ready is None or self.ready.report.presses
+
     def start(self) -> None:
         """Start a guard; on failure `problem` says why, and `poll` tries again now and then."""
         hello = Hello(self._desktop.guard_backend, self._hotkeys, dict(self._desktop.guard_options), self._lease_ms)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tray_agent.core.held_out import are_held_out
 from tray_agent.core.sample import AudioFeatures, TickFlag, TickSample
 from tray_agent.errors import BundleError, SessionError
-from tray_agent.policy.agreement import agreement
+from tray_agent.policy.agreement import measures
 from tray_agent.policy.bundle import Bundle
 from tray_agent.policy.decode import Decoding, likeliest
 from tray_agent.policy.onnx_policy import OnnxPolicy
@@ -97,14 +97,14 @@ def compare(a: Bundle, b: Bundle, sessions: list[Path]) -> dict[str, Any]:
     player, earlier = np.array(did), np.array(before)
     buttons = len(spec.controls.buttons)
 
-    def measures(guess: Floats, truth: Floats) -> dict[str, float]:
+    def judged(guess: Floats, truth: Floats) -> dict[str, float]:
         return _measures(guess, truth, earlier, buttons)
 
     return {
         "ticks": len(did), "held_out": held_out,
-        **{name: measures(one.said, player) | one.inference() for name, one in zip("ab", both, strict=True)},
-        "copy_last": measures(earlier, player), "released": measures(np.zeros_like(player), player),
-        "same": measures(both[0].said, both[1].said),
+        **{name: judged(one.said, player) | one.inference() for name, one in zip("ab", both, strict=True)},
+        "copy_last": judged(earlier, player), "released": judged(np.zeros_like(player), player),
+        "same": judged(both[0].said, both[1].said),
     }  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _measures(guess: Floats, truth: Floats, earlier: Floats, buttons: int) -> di
     """`agreement` of the buttons; `distance` of all else: mean absolute difference, in counts and stick widths."""
     found: dict[str, float] = {}
     if buttons:
-        found |= agreement(guess[:, :buttons] >= 0.5, truth[:, :buttons] >= 0.5, earlier[:, :buttons] >= 0.5)
+        found |= measures(guess[:, :buttons] >= 0.5, truth[:, :buttons] >= 0.5, earlier[:, :buttons] >= 0.5)
     if guess.shape[1] > buttons:
         found["distance"] = round(float(np.abs(guess[:, buttons:] - truth[:, buttons:]).mean()), 4)
     return found

@@ -6,7 +6,7 @@ import numpy as np
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
-from tray_agent.policy.agreement import agreement
+from tray_agent.policy.agreement import Measures, before, beside_nothing_clever
 from tray_agent.policy.bundle import load_bundle
 from tray_agent.policy.decode import Decoding, likeliest
 from tray_agent.policy.onnx_policy import OnnxPolicy
@@ -14,11 +14,10 @@ from tray_agent.sessions.catalogue import list_sessions
 from tray_agent.sessions.reader import SessionReader
 
 
-def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str, dict[str, float]]:
+def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str, Measures]:
     """{"policy" | "copy_last" | "released": {"accuracy", "balanced_accuracy", "change_f1"}} over the buttons.
 
-    `change_f1` is that of the ticks at which a button changes (trap: copying the last action has the best accuracy
-    of all and never changes anything). Empty for games without buttons.
+    See `policy.agreement.measures`. Empty for games without buttons.
     """
     buttons = len(spec.controls.buttons)
     if not buttons:
@@ -33,6 +32,4 @@ def offline_measures(bundle: Path, spec: PolicySpec, sessions: Path) -> dict[str
             said.append(likeliest(policy.outputs(sample.audio)[0], policy.bundle.manifest.together))
             did.append(sample.action[:buttons] >= 0.5)
     held = np.array(did)
-    last = np.concatenate([np.zeros_like(held[:1]), held[:-1]])
-    guesses = {"policy": np.array(said), "copy_last": last, "released": np.zeros_like(held)}
-    return {name: agreement(guess, held, last) for name, guess in guesses.items()}
+    return beside_nothing_clever(np.array(said), held, before(held))

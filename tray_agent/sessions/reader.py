@@ -17,7 +17,7 @@ from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import SessionError
 from tray_agent.sessions.append_file import read_lines
 from tray_agent.sessions.layout import EVENTS, MARKS, SOUND, TICKS, VIDEO, SessionInfo, load_info
-from tray_agent.sessions.sound import read_sound
+from tray_agent.sessions.sound import read_sound, sound_pieces
 from tray_agent.sessions.ticks import TickCodec, TickTable
 from tray_agent.sessions.video import VideoReader
 
@@ -105,6 +105,10 @@ class SessionReader:
     def sound(self) -> Samples:
         """The sound from `info.start_ns` on, float32 (n,) at AUDIO_RATE_HZ; empty without audio."""
         return read_sound(self.folder / SOUND)
+
+    def sound_pieces(self) -> Iterator[Samples]:
+        """The same, piece by piece."""
+        return sound_pieces(self.folder / SOUND)
 
     def _marked(self, table: TickTable) -> TickTable:
         path = self.folder / MARKS

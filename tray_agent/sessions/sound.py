@@ -76,7 +76,7 @@ def read_sound(path: Path) -> Samples:
 
 
 def sound_pieces(path: Path) -> Iterator[Samples]:
-    """The same piece by piece, in order and without holes, for sessions too long to hold."""
+    """The same in pieces of about 0.1 s, one after the other, for sessions whose sound is too long for the memory."""
     if not path.exists():
         return
     try:

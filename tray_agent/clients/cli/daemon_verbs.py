@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tray_agent import app
+from tray_agent.clients.cli import dry_run
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.daemon.control import request
 from tray_agent.errors import PlatformUnavailable
@@ -39,6 +40,8 @@ def add_parser(subparsers: Any) -> None:
             verb.add_argument("--wait", type=float, default=15.0, metavar="S",
                               help="time to bring the game to the front, from this terminal (default 15)")  # fmt: skip
         verb.set_defaults(run=_ask)
+        if name == "play":
+            _add_play(verb)
     _add_record(subparsers)
     release = subparsers.add_parser(
         "release-all", help="let go of every key that was left pressed; works with the daemon dead"
@@ -58,17 +61,39 @@ def _add_record(subparsers: Any) -> None:
     record.set_defaults(run=_record)
 
 
+def _add_play(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--output", choices=("keys", "log"), default="keys",
+                      help="log: play only if the daemon was started with --output log, so that nothing can be "
+                      "pressed; tells where it writes what would be")  # fmt: skip
+    dry_run.add_arguments(verb)
+    verb.set_defaults(run=_play)
+
+
+def _play(args: argparse.Namespace) -> int:
+    if args.from_session is not None:
+        return dry_run.run(args)
+    if args.bundle is not None or args.video is not None:
+        print("tray-agent play: --bundle and --video belong to --from-session", file=sys.stderr)
+        return ExitCode.USAGE
+    if args.output == "keys":
+        return _ask(args)
+    code = _ask(args, "play_log")
+    if code == ExitCode.OK:
+        print(f"nothing is pressed; what would be goes to {app.would_press()}", file=sys.stderr)
+    return code
+
+
 def _run(args: argparse.Namespace) -> int:
     options = app.RunOptions(args.game, args.env_socket, args.env_speed, args.output, not args.no_tray)
     app.run_daemon(options, lambda text: print(text, file=sys.stderr, flush=True))
     return ExitCode.OK
 
 
-def _ask(args: argparse.Namespace) -> int:
+def _ask(args: argparse.Namespace, operation: str = "") -> int:
     if args.verb in {"watch", "play"}:
         needed = "game_in_front" if args.verb == "play" else "game"
         _wait_for_game(lambda status: bool(status[needed]), args.wait)
-    return _tell(args, request(app.socket_path(), {"op": args.verb}))
+    return _tell(args, request(app.socket_path(), {"op": operation or args.verb}))
 
 
 def _record(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from tray_agent.clients.cli import (
     demo,
     doctor,
     evaluate,
+    export_sessions,
     games,
     import_recordings,
     models,
@@ -39,7 +40,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tray-agent {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell more on stderr")
     verbs: Any = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (daemon_verbs, demo, doctor, games, sessions, models, import_recordings, evaluate, bench):
+    for module in (
+        daemon_verbs,
+        demo,
+        doctor,
+        games,
+        sessions,
+        models,
+        import_recordings,
+        export_sessions,
+        evaluate,
+        bench,
+    ):
         module.add_parser(verbs)
     return parser
 

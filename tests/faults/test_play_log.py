@@ -1,0 +1,35 @@
+"""`tray-agent play --output log`: into a log, or not at all."""
+
+import json
+
+from fault_scene import Daemons, Doom, give_policy, shipped_profile, until
+
+PLAYED = ("Space", "ArrowRight")
+
+
+def test_a_daemon_that_presses_refuses(daemons: Daemons, doom: Doom) -> None:
+    """Its guard has the keys: it is told how to start one that has not. Nothing was pressed."""
+    give_policy(daemons.home, shipped_profile(), PLAYED)
+    daemon = daemons.start(doom.options)
+    daemon.ready(lambda s: s["bundle"] and s["guard"]["ready"] and s["game_in_front"])
+    done = daemons.run("play", "--output", "log", "--wait", "0")
+    assert done.returncode == 5
+    assert "run --output log" in done.stderr
+    assert daemon.status()["play"]["decisions"] == 0
+    assert not any(event.own for event in doom.events)
+
+
+def test_a_daemon_that_logs_plays(daemons: Daemons, doom: Doom) -> None:
+    """It decides, the log has what would be pressed with times, the game never hears of it."""
+    give_policy(daemons.home, shipped_profile(), PLAYED)
+    daemon = daemons.start(["--output", "log", *doom.options])
+    daemon.ready(lambda s: s["bundle"] and s["guard"]["ready"] and s["game_in_front"])
+    until(lambda: daemons.run("play", "--output", "log", "--wait", "0").returncode == 0, "play to begin")
+    daemon.wait_for(lambda s: s["play"]["decisions"] > 20, "decisions")
+    log = daemons.home / "state" / "would-press.jsonl"
+    lines = until(lambda: log.read_text().splitlines(), "the log")
+    first = json.loads(lines[0])
+    assert set(first["held"]) == set(PLAYED)
+    assert first["t_ns"] > 0
+    assert not any(event.own for event in doom.events)
+    assert doom.held_by_agent() == set()
