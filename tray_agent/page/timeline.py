@@ -71,6 +71,6 @@ def sound_level(line: Timeline, sound: Samples) -> npt.NDArray[np.float32]:
     """Loudness of each tick, float32 (n,) in 0..1: its root mean square, from -60 dB to full scale."""
     first = np.minimum(np.round(line.at * (AUDIO_RATE_HZ / UNITS_PER_S)).astype(np.int64), len(sound) - 1)
     counts = np.maximum(np.diff(first, append=len(sound)), 1)
-    power = np.add.reduceat(sound.astype(np.float64) ** 2, first) / counts
+    power = np.add.reduceat(np.square(sound), first, dtype=np.float64) / counts
     level: npt.NDArray[np.float32] = np.clip(1 + 10 * np.log10(power + 1e-12) / 60, 0, 1).astype(np.float32)
     return level

@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 import av
 
+from tray_agent.core.media import Samples
 from tray_agent.errors import SessionError
 from tray_agent.page.film import Tell, write_film
 from tray_agent.page.guesses import guess
-from tray_agent.page.timeline import shown_sound, sound_level, timeline
+from tray_agent.page.timeline import Timeline, shown_sound, sound_level, timeline
 from tray_agent.page.tracks import page_json, tracks
 from tray_agent.runtime.atomic_file import open_atomic
 from tray_agent.sessions.reader import SessionReader
@@ -60,17 +61,20 @@ def write_page(session: Path, out: Path, bundle: Path | None = None, tell: Tell 
 
 
 def _write(reader: SessionReader, bundle: Path | None, page: BinaryIO, film: BinaryIO, tell: Tell) -> None:
-    info, table = reader.info, reader.ticks
     guesses = guess(reader, bundle, tell) if bundle is not None else None
-    line = timeline(table.t_ns, reader.spec.rate_hz)
-    samples = reader.sound()
-    sound = shown_sound(line, table.t_ns, samples, info.start_ns) if len(samples) else samples
+    line = timeline(reader.ticks.t_ns, reader.spec.rate_hz)
+    sound = _sound(reader, line)
     write_film(film, reader, line, sound, tell)
     level = sound_level(line, sound) if len(sound) else None
-    before, after = _template(info.game, page_json(tracks(reader, line, level, guesses)))
+    before, after = _template(reader.info.game, page_json(tracks(reader, line, level, guesses)))
     page.write(before.encode(errors="replace"))
     _write_film(page, film, tell)
     page.write(after.encode(errors="replace"))
+
+
+def _sound(reader: SessionReader, line: Timeline) -> Samples:
+    samples = reader.sound()
+    return shown_sound(line, reader.ticks.t_ns, samples, reader.info.start_ns) if len(samples) else samples
 
 
 def _template(game: str, data: str) -> tuple[str, str]:
