@@ -310,17 +310,16 @@ class Replay:
         return self._index
 
     def _build_index(self) -> _Index:
-        seconds = max(1, int(HELD_OUT_SECONDS * self._spec.rate_hz))
         sessions = list(self._sessions.values())
         learn, held_out, codes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         corrections = [np.zeros(0, bool)]
         buttons = len(self._spec.controls.buttons)
         powers = 2 ** (np.arange(buttons) % 62)
-        for number, s in enumerate(sessions):
+        for number, (name, s) in enumerate(self._sessions.items()):
             position = np.arange(s.gone, s.length)
             flags, actions = s.flags[s.gone : s.length], s.actions[s.gone : s.length, :buttons]
             good = (flags & int(TickFlag.LEARN) != 0) & (flags & int(TickFlag.STRAYED) == 0)
-            out = position // seconds % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+            out = self._is_held_out(name, position)
             packed = position + (number << 40)
             learn.append(packed[good & ~out])
             held_out.append(packed[good & out])
@@ -330,6 +329,12 @@ class Replay:
         weights = counts[inverse] ** -0.5 * np.where(np.concatenate(corrections), _CORRECTION_WEIGHT, 1.0)
         cumulative = np.cumsum(weights) / max(weights.sum(), 1e-9)
         return _Index(sessions, np.concatenate(learn), cumulative, np.concatenate(held_out), self.total)
+
+    def _is_held_out(self, _session: str, position: Integers) -> npt.NDArray[np.bool_]:
+        """Of positions in a session, which are kept out of learning."""
+        seconds = max(1, int(HELD_OUT_SECONDS * self._spec.rate_hz))
+        out: npt.NDArray[np.bool_] = position // seconds % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+        return out
 
     def _gather(self, index: _Index, packed: Integers) -> Batch:
         rows = [(index.sessions[p >> 40], int(p & _POSITION)) for p in packed.tolist()]

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from tray_agent import __version__
-from tray_agent.clients.cli import bench, daemon_verbs, demo, doctor, evaluate, games
+from tray_agent.clients.cli import bench, daemon_verbs, demo, doctor, evaluate, games, train
 from tray_agent.clients.cli.exit_codes import ExitCode, exit_code
 from tray_agent.errors import TrayAgentError
 
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tray-agent {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell more on stderr")
     verbs: Any = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (daemon_verbs, demo, doctor, games, evaluate, bench):
+    for module in (daemon_verbs, demo, doctor, games, train, evaluate, bench):
         module.add_parser(verbs)
     return parser
 
