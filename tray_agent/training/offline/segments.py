@@ -28,6 +28,8 @@ from tray_agent.training.replay import _POSITION, Batch, Integers, Replay, _Inde
 
 _AHEAD = 16
 """Segments that are read before they are needed."""
+_LEAST_TICKS = 2 * BATCH
+"""In the window, however little memory it is given: a batch moves it by as many ticks as are drawn."""
 _MOTION_STRETCHES = 64
 _MOTION_LENGTH = 8
 """Stretches that motion is measured in, and how many times longer than MOTION_SECONDS each is."""
@@ -39,7 +41,7 @@ class SegmentReplay(Replay):
     Args:
         spec: of all sessions.
         readers: sessions by name.
-        held_out: sessions that nothing is learned from; without any, each session's held-out stretches.
+        held_out: sessions that nothing is learned from, beside each session's held-out stretches.
         segment: ticks in a segment.
         max_bytes: for the window.
         seed: of order and draws.
@@ -66,7 +68,7 @@ class SegmentReplay(Replay):
         self._segments, self._chances = _segments_of(index, segment)
         self._mine = len(range(rank, len(self._segments), ranks))
         bytes_each = (segment + self._before) * PLANES * spec.frame_height * spec.frame_width
-        self._slots = min(self._mine, max(1, max_bytes // bytes_each))
+        self._slots = min(self._mine, max(ceil(_LEAST_TICKS / segment), max_bytes // bytes_each))
         self._order: tuple[int, Integers] = (-1, np.zeros(0, np.int64))
         self._planes = np.zeros((0,), np.uint8)
         self._held = np.zeros((self._slots, 2), np.int64)  # session and first tick of the segment in each slot
@@ -131,22 +133,20 @@ class SegmentReplay(Replay):
         return Batch(frames, audio, actions)
 
     def held_out(self, limit: int = 512) -> Batch | None:
-        """As `Replay.held_out`; read once."""
-        if self._probe is None or len(self._probe.actions) > limit:
-            self._probe = super().held_out(limit)
+        """As `Replay.held_out`, of whole sessions where some are held out; read once."""
+        if self._probe is None:
+            index = self._indexed()
+            ticks = _spread(index.held_out[self._of_whole(index.held_out)] if self._whole else index.held_out, limit)
+            self._probe = self._gather(index, ticks) if len(ticks) else None
         return self._probe
 
     def judged(self, limit: int = 512) -> Integers:
-        """Held-out ticks that no trainer has learned from: of held-out sessions the stretches that are always kept out.
-
-        As `pictures` and `actions` take them.
-        """
+        """Ticks, packed, of the stretches of all sessions that no trainer ever learns from."""
         out = self._indexed().held_out
-        out = out[super()._is_held_out("", out & _POSITION)]
-        return out[np.linspace(0, len(out) - 1, min(limit, len(out))).astype(np.int64)] if len(out) else out
+        return _spread(out[super()._is_held_out("", out & _POSITION)], limit)
 
     def pictures(self, packed: Integers) -> Pixels:
-        """What is seen at ticks, as it is played on: uint8, shape (n, frames, H, W, 3).
+        """What is seen at ticks (packed), as it is played on: uint8, shape (n, frames, H, W, 3).
 
         Raises:
             SessionError: pictures can't be read.
@@ -289,9 +289,12 @@ class SegmentReplay(Replay):
         return Batch(np.stack(frames), *self.heard_and_done(np.array(kept)))
 
     def _is_held_out(self, session: str, position: Integers) -> npt.NDArray[np.bool_]:
-        if not self._whole:
-            return super()._is_held_out(session, position)
-        return np.full(len(position), session in self._whole)
+        return super()._is_held_out(session, position) | (session in self._whole)
+
+    def _of_whole(self, packed: Integers) -> npt.NDArray[np.bool_]:
+        whole = np.array([name in self._whole for name in self._names])
+        chosen: npt.NDArray[np.bool_] = whole[packed >> 40]
+        return chosen
 
     def _measure_motion(self) -> None:
         length = _MOTION_LENGTH * max(2, round(MOTION_SECONDS * self._spec.rate_hz))
@@ -327,6 +330,11 @@ def _session_of(reader: SessionReader) -> _Session:
         length=count,
         starts=np.flatnonzero(begins).tolist(),
     )
+
+
+def _spread(packed: Integers, limit: int) -> Integers:
+    """Up to `limit` of them, evenly spread."""
+    return packed[np.linspace(0, len(packed) - 1, min(limit, len(packed))).astype(np.int64)]
 
 
 def _segments_of(index: _Index, length: int) -> tuple[Integers, npt.NDArray[np.float64]]:
