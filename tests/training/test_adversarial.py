@@ -189,7 +189,7 @@ def test_what_strayed_is_never_learned_from() -> None:
 
 def state_after(learner: Learner, updates: int) -> dict[str, Tensor]:
     torch.manual_seed(11)
-    learner._bf16 = False
+    learner.bf16 = False
     while learner.updates < updates:
         learner.update()
     return {name: tensor.clone() for name, tensor in learner.net.state_dict().items()}

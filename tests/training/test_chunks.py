@@ -3,10 +3,11 @@
 import numpy as np
 
 from tray_agent.core.controls import Controls
+from tray_agent.core.held_out import HELD_OUT_EVERY, HELD_OUT_SECONDS
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.chunks import Chunks, ChunkSource
-from tray_agent.training.replay import BLOCK, HELD_OUT_EVERY, HELD_OUT_SECONDS, Replay
+from tray_agent.training.replay import BLOCK, Replay
 
 SPEC = PolicySpec(Controls(("KeyA",), ("MouseX",)), rate_hz=5, frame_width=2, frame_height=2, frames=2)
 STRETCH = int(HELD_OUT_SECONDS * SPEC.rate_hz)

@@ -60,7 +60,7 @@ def replay() -> Replay:
 
 def young(replay: Replay, updates: int = 6) -> Learner:
     learner = Learner(SPEC, VECTOR, replay)
-    learner._bf16 = False  # trying out which is faster takes updates, too
+    learner.bf16 = False  # trying out which is faster takes updates, too
     while learner.updates < updates:
         learner.update()
     return learner

@@ -370,7 +370,7 @@ def test_without_other_games_the_shared_learner_is_the_learner() -> None:
     shared.average.load_state_dict(alone.average.state_dict())
     losses: list[list[float]] = []
     for learner in (alone, shared):
-        learner._bf16 = False  # which of the two is faster is another day's question
+        learner.bf16 = False  # which of the two is faster is another day's question
         torch.manual_seed(1)
         losses.append([learner.update() for _ in range(4)])
     assert losses[0] == losses[1]

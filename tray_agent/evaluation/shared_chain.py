@@ -16,8 +16,8 @@ from typing import Any
 
 from tray_agent.evaluation.cell import Cell
 from tray_agent.evaluation.runner import run_process
-from tray_agent.evaluation.store import commit, machine
 from tray_agent.runtime.atomic_file import write_atomic
+from tray_agent.runtime.origin import commit, machine
 
 SHARED = "shared"
 """Policy of a chain's cells."""

@@ -42,8 +42,15 @@ class Counts:
     handover: Handover
 
 
-def write_checkpoint(path: Path, kept: Kept, architecture: str, counts: Counts) -> None:
+def write_checkpoint(path: Path, kept: Kept, architecture: str, counts: Counts, beside: str = "") -> None:
     """Write a file atomically.
+
+    Args:
+        path: the file.
+        kept: tensors in it.
+        architecture: what `read_checkpoint` has to ask for.
+        counts: numbers in it.
+        beside: whatever else the writer wants to find again, with `read_beside`.
 
     Raises:
         OSError: disk full or not writable; the old checkpoint stays.
@@ -52,8 +59,18 @@ def write_checkpoint(path: Path, kept: Kept, architecture: str, counts: Counts) 
     write_atomic(path, save(dict(_tensors(kept)), metadata={
         "architecture": architecture, "spec": kept.net.spec.digest, "updates": str(counts.updates),
         "statistics_at": str(counts.statistics_at), "steps": str(_steps(kept)),
-        "memory": str(counts.handover.share),
+        "memory": str(counts.handover.share), "beside": beside,
     }))  # fmt: skip
+
+
+def read_beside(path: Path) -> str:
+    """What a file holds beside tensors and counts; "" where that is nothing.
+
+    Raises:
+        OSError, SafetensorError: it can't be read.
+    """
+    with safe_open(path, framework="pt") as file:
+        return str((file.metadata() or {}).get("beside", ""))
 
 
 def read_checkpoint(path: Path, kept: Kept, architecture: str) -> Counts | None:
@@ -85,7 +102,9 @@ def _take_tensors(kept: Kept, tensors: dict[str, Tensor], steps: int) -> None:
         net.load_state_dict(own, strict=False)
     for parameter, (m, v) in zip(kept.parameters, moments, strict=True):
         if m is not None and v is not None:  # heads of controls that the game does not have never move
-            own_state = {"exp_avg": m.to(parameter.device), "exp_avg_sq": v.to(parameter.device)}
+            # laid out in memory as the parameter is: what is computed with them is then the same to the last bit
+            own_state = {"exp_avg": torch.empty_like(parameter.detach()).copy_(m),
+                         "exp_avg_sq": torch.empty_like(parameter.detach()).copy_(v)}  # fmt: skip
             kept.optimizer.state[parameter] = {"step": torch.tensor(float(steps))} | own_state
 
 

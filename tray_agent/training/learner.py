@@ -46,7 +46,8 @@ _LEAST_FLOOR = 0.02
 _HABITS = 48
 
 Policy = PolicyNet | Retrieval
-_Outputs = tuple[Tensor, Tensor, Tensor]
+Outputs = tuple[Tensor, Tensor, Tensor]
+"""Logits as `PolicyNet` gives them."""
 
 
 class Learner:
@@ -95,7 +96,10 @@ class Learner:
         self._axis_bins = torch.tensor(AXIS_BINS)
         self.statistics_at = 0
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
-        self._bf16: bool | None = None
+        self.bf16: bool | None = None
+        """Whether it computes in bfloat16; None: not tried out yet."""
+        self.agree: Callable[[tuple[Tensor | None, ...]], None] | None = None
+        """Makes a gradient the mean of what several processes found, in place. For learners of one lane."""
         self._together = alone(len(spec.controls.buttons))
         self._promoted: Policy | None = None
         self.handover = Handover()
@@ -109,16 +113,16 @@ class Learner:
     def update(self) -> float:
         """Some batches in each lane (one if there is but one lane), a step of the optimiser for each; the mean loss."""
         self._refresh_statistics()
-        if self._bf16 is None:
-            self._bf16 = self._bf16_is_faster()
-        work = partial(self._work, self._bf16)
+        if self.bf16 is None:
+            self.bf16 = self._bf16_is_faster()
+        work = partial(self._work, self.bf16)
         if len(self._lane_nets) == 1:
             return work(self.net, 1)
         return fmean(self._pool.map(work, self._lane_nets, [_BATCHES_A_ROUND] * len(self._lane_nets)))
 
     def take_probe(self, other: "Learner") -> None:
         """What it found out about this machine need not be found out again."""
-        self._bf16 = other._bf16
+        self.bf16 = other.bf16
 
     def begin_again(self, begin: Callable[[PolicyNet], None]) -> None:
         """As a new game is begun; what is known of the picture and of this machine stays. For learners of one lane.
@@ -172,6 +176,8 @@ class Learner:
         return float(loss.detach()), torch.autograd.grad(total, _learned(net), allow_unused=True)
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
+        if self.agree is not None:
+            self.agree(gradient)
         self.optimizer.zero_grad()  # other games' parts may be in it, with the gradient of their last batch
         for parameter, own in zip(self._parameters, gradient, strict=True):
             parameter.grad = own
@@ -213,7 +219,7 @@ class Learner:
         frames, audio, vector = (p.to(self.device) for p in parts)
         return frames, audio, vector
 
-    def _loss(self, outputs: _Outputs, actions: Tensor) -> Tensor:
+    def _loss(self, outputs: Outputs, actions: Tensor) -> Tensor:
         """Sum of mean cross-entropies: buttons, bins of relative controls, bins of axes."""
         held, _, _ = self.spec.controls.split(actions)  # type: ignore[arg-type]
         total = torch.zeros((), device=actions.device)
@@ -223,7 +229,7 @@ class Learner:
             total = total + functional.cross_entropy(logits.flatten(0, 1), nearest.flatten())
         return total
 
-    def _binned(self, outputs: _Outputs, actions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def _binned(self, outputs: Outputs, actions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits (n, controls, bins) and right bins (n, controls) of relative controls and axes, if there are any."""
         _, relative, axes = self.spec.controls.split(actions)  # type: ignore[arg-type]
         for logits, values, bins in ((outputs[1], relative, self._bins), (outputs[2], axes, self._axis_bins)):
@@ -242,7 +248,7 @@ class Learner:
         alone = self.held_out()
         if not self.handover.done:
             ticks, weights = self.replay.spread(MEMORY)
-            self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector, bool(self._bf16))
+            self._memory.remember(ticks, torch.from_numpy(weights).float(), self._vector, bool(self.bf16))
             both = self.held_out(self._memory)
             if "skill" in alone:
                 self.handover.take(alone["skill"], both["skill"])
@@ -277,21 +283,21 @@ class Learner:
         measures["baseline_loss"] = baseline
         return measures | ({"skill": float(np.mean(skills))} if skills else {})
 
-    def _outputs(self, net: Policy, batch: Batch) -> _Outputs:
+    def _outputs(self, net: Policy, batch: Batch) -> Outputs:
         """What a network says, on the lanes and a part at a time: all at once takes four times as long."""
         net.eval()
 
-        def say(start: int) -> _Outputs:
+        def say(start: int) -> Outputs:
             frames, audio = (torch.from_numpy(a[start : start + BATCH]) for a in (batch.frames, batch.audio))
             with torch.no_grad():
-                said: _Outputs = net.from_planes(frames, audio, self._vector.expand(len(frames), -1))
+                said: Outputs = net.from_planes(frames, audio, self._vector.expand(len(frames), -1))
             return said
 
         parts = self._pool.map(say, range(0, len(batch.actions), BATCH))
         held, relative, axes = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
         return held, relative, axes
 
-    def _blind_outputs(self, net: Policy, n: int) -> _Outputs:
+    def _blind_outputs(self, net: Policy, n: int) -> Outputs:
         """What it says n times without picture and sound."""
         sound = torch.zeros(1, *self.spec.audio_shape)
         with torch.no_grad():
@@ -299,7 +305,19 @@ class Learner:
         held, relative, axes = (output.expand(n, *output.shape[1:]) for output in said)
         return held, relative, axes
 
-    def _skills(self, outputs: _Outputs, actions: npt.NDArray[np.float32]) -> tuple[list[float], float]:
+    def skill(self, outputs: Outputs, actions: npt.NDArray[np.float32]) -> float | None:
+        """That of outputs beside what was done, as in `held_out`; None where no control varies."""
+        skills = self._skills(outputs, actions)[0]
+        return float(np.mean(skills)) if skills else None
+
+    def same_choice(self, one: Outputs, other: Outputs) -> npt.NDArray[np.bool_]:
+        """Of n outputs each, where the likeliest thing to do is the same in all controls, shape (n,)."""
+        same = (self._together.likeliest(one[0]) == self._together.likeliest(other[0])).all(1)
+        for mine, theirs in zip(one[1:], other[1:], strict=True):
+            same &= (mine.argmax(-1) == theirs.argmax(-1)).all(1).numpy()
+        return np.asarray(same)
+
+    def _skills(self, outputs: Outputs, actions: npt.NDArray[np.float32]) -> tuple[list[float], float]:
         """Skill of each control that varies, and the summed entropy of the binned ones."""
         skills: list[float] = []
         held = actions[:, : len(self.spec.controls.buttons)] >= 0.5
@@ -357,8 +375,8 @@ class Learner:
         if self._promoted is None or "skill" not in measures:
             return ""
         batch = self.replay.held_out()
-        skills = self._skills(self._outputs(self._promoted, batch), batch.actions)[0] if batch is not None else []
-        before = float(np.mean(skills)) if skills else 0.0
+        before = self.skill(self._outputs(self._promoted, batch), batch.actions) if batch is not None else None
+        before = before or 0.0
         if measures["skill"] >= before - _TOLERANCE:
             return ""
         return (
@@ -372,18 +390,23 @@ class Learner:
         Raises:
             OSError: disk full or not writable; the old checkpoint stays.
         """
-        counts = Counts(self.updates, self.statistics_at, self.handover)
-        write_checkpoint(path, self._kept(), self.architecture, counts)
+        write_checkpoint(path, self.kept(), self.architecture, self.counts())
 
     def load_checkpoint(self, path: Path) -> bool:
         """Continue from a checkpoint; False (and nothing changed) if there is none that fits."""
-        counts = read_checkpoint(path, self._kept(), self.architecture)
+        counts = read_checkpoint(path, self.kept(), self.architecture)
         if counts is None:
             return False
         self.updates, self.statistics_at, self.handover = counts.updates, counts.statistics_at, counts.handover
+        self._together = Together(self.replay.combinations())
         return True
 
-    def _kept(self) -> Kept:
+    def counts(self) -> Counts:
+        """What checkpoints tell in numbers."""
+        return Counts(self.updates, self.statistics_at, self.handover)
+
+    def kept(self) -> Kept:
+        """What checkpoints hold the tensors of."""
         return Kept(self.net, self.average, self._parameters, self.optimizer)
 
     def checkpoint_due(self) -> bool:

@@ -314,11 +314,11 @@ class Replay:
         corrections = [np.zeros(0, bool)]
         buttons = len(self._spec.controls.buttons)
         powers = 2 ** (np.arange(buttons) % 62)
-        for number, s in enumerate(sessions):
+        for number, (name, s) in enumerate(self._sessions.items()):
             position = np.arange(s.gone, s.length)
             flags, actions = s.flags[s.gone : s.length], s.actions[s.gone : s.length, :buttons]
             good = (flags & int(TickFlag.LEARN) != 0) & (flags & int(TickFlag.STRAYED) == 0)
-            out = are_held_out(position, self._spec.rate_hz)
+            out = self._is_held_out(name, position)
             packed = position + (number << 40)
             learn.append(packed[good & ~out])
             held_out.append(packed[good & out])
@@ -328,6 +328,10 @@ class Replay:
         weights = counts[inverse] ** -0.5 * np.where(np.concatenate(corrections), _CORRECTION_WEIGHT, 1.0)
         cumulative = np.cumsum(weights) / max(weights.sum(), 1e-9)
         return _Index(sessions, np.concatenate(learn), cumulative, np.concatenate(held_out), self.total)
+
+    def _is_held_out(self, _session: str, position: Integers) -> npt.NDArray[np.bool_]:
+        """Of positions in a session, which are kept out of learning."""
+        return are_held_out(position, self._spec.rate_hz)
 
     def _gather(self, index: _Index, packed: Integers) -> Batch:
         rows = [(index.sessions[p >> 40], int(p & _POSITION)) for p in packed.tolist()]

@@ -18,6 +18,7 @@ from tray_agent.clients.cli import (
     import_recordings,
     models,
     sessions,
+    train,
 )
 from tray_agent.clients.cli.exit_codes import ExitCode, exit_code
 from tray_agent.errors import TrayAgentError
@@ -49,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         models,
         import_recordings,
         export_sessions,
+        train,
         evaluate,
         bench,
     ):

@@ -1,0 +1,154 @@
+"""Flags, files, the verb, and two processes that learn one network."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from squares import GAME, record
+from torch import distributed
+
+from tray_agent.clients.cli import train
+from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.clients.cli.main import main
+from tray_agent.errors import SettingsError
+from tray_agent.training.offline.journal import MISSING, Journal
+from tray_agent.training.offline.options import EPOCHS, from_message, options_of, parsed, to_message
+from tray_agent.training.offline.progress import At, Progress
+
+
+def options(*words: str) -> Any:
+    return options_of(parsed(words, "train"))
+
+
+def test_flags_count_more_than_the_file(tmp_path: Path) -> None:
+    """What neither names has its default; both survive the way to the child process."""
+    file = tmp_path / "run.yaml"
+    file.write_text("game: pong\nminutes: 5\nheld_out: [a, b]\nuse: false\n")
+    chosen = options("--config", str(file), "--minutes", "7", "--segment", "30", "one", "two")
+    assert (chosen.game, chosen.minutes, chosen.segment, chosen.use) == ("pong", 7, 30, False)
+    assert (chosen.held_out, chosen.sessions) == (("a", "b"), (Path("one"), Path("two")))
+    assert (chosen.last_epoch(), options("--game", "pong").last_epoch()) == (None, EPOCHS)
+    again = from_message(to_message(chosen))
+    assert again == chosen
+    assert again.model_fields_set == chosen.model_fields_set
+
+
+def test_mistakes_are_told_with_their_place(tmp_path: Path) -> None:
+    """In a file by line, in flags by name; a game has to be named."""
+    file = tmp_path / "run.yaml"
+    file.write_text("game: pong\nepoch: 5\n")
+    with pytest.raises(SettingsError, match=r"run\.yaml:2:1"):
+        options("--config", str(file))
+    with pytest.raises(SettingsError, match="--segment"):
+        options("--game", "pong", "--segment", "0")
+    with pytest.raises(SettingsError, match="--game"):
+        options("--minutes", "3")
+
+
+def test_verb_starts_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what was asked for; its exit code is the verb's. A mistake is told before one is started."""
+    started: list[tuple[str, ...]] = []
+
+    class Child:
+        def __init__(self, command: list[str]) -> None:
+            started.append(tuple(command))
+
+        def wait(self) -> int:
+            return 130
+
+    monkeypatch.setattr(train.subprocess, "Popen", Child)
+    assert main(["train", "--game", "pong", "--epochs", "3", "--json"]) == ExitCode.INTERRUPTED
+    assert from_message(started[0][-2]).epochs == 3
+    assert started[0][-1] == "--json"
+    assert main(["train", "--epochs", "3"]) == ExitCode.BAD_CONFIG
+    assert "--game" in capsys.readouterr().err
+    assert len(started) == 1
+
+
+def test_journal_without_tensorboard_says_so_once_and_writes_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no writer of event files is installed."""
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    journal = Journal(tmp_path / "log.jsonl", tmp_path / "events")
+    assert journal.note == MISSING
+    journal.add("look", 20, skill=0.5)
+    journal.add("look", 40, skill=0.6)
+    journal.close()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [(line["what"], line["updates"], line["skill"]) for line in lines] == [("look", 20, 0.5), ("look", 40, 0.6)]
+
+
+def test_journal_hands_numbers_to_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the names of the lines, at their updates; texts are left out."""
+    added: list[tuple[str, float, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            self.folder = folder
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            added.append((name, value, step))
+
+        def close(self) -> None:
+            added.append((self.folder, 0, 0))
+
+    module = type(sys)("tensorboardX")
+    module.SummaryWriter = Writer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorboardX", module)
+    journal = Journal(tmp_path / "log.jsonl", tmp_path / "events")
+    journal.add("look", 20, skill=0.5, note="text")
+    journal.close()
+    assert journal.note == ""
+    assert added == [("look/skill", 0.5, 20), (str(tmp_path / "events"), 0, 0)]
+
+
+def test_progress_tells_skill_beside_doing_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """And how long it takes at most."""
+    measures = {"skill": 0.5, "loss": 0.2, "baseline_loss": 0.6, "blind_loss": 0.7}
+    with Progress(Console(stderr=True, width=400)) as progress:
+        progress.at(At(2.5, 100, 0.25, 60.0, 12.5, 0.31, measures))
+        progress.at(At(2.6, 104, 0.26, 61.0, 12.5, 0.31, measures))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1  # the next one is due in ten seconds
+    for part in ("pass 2.5", "12.5 a second", "skill 0.500 (constant guess 0)", "constant guess 0.600", "3 min left"):
+        assert part in said
+
+
+def test_two_processes_learn_one_network(tmp_path: Path) -> None:
+    """As torchrun starts them: averaged gradients over gloo come to the skill of one process, and one writes."""
+    if not distributed.is_available() or not distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    for number in (1, 2, 3):
+        record(tmp_path / "sessions", number, 200)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = [
+        sys.executable, "-P", "-m", "tray_agent.training.offline", str(tmp_path / "sessions"), "--game", GAME,
+        "--updates", "40", "--precision", "float32", "--out", str(tmp_path / "run"), "--json",
+    ]  # fmt: skip
+    common = os.environ | {
+        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "TRAY_AGENT_HOME": str(tmp_path / "home"),
+    }  # fmt: skip
+    both = [
+        subprocess.Popen(
+            command, env=common | {"RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    (said, errors), (nothing, _) = (process.communicate(timeout=110) for process in both)
+    assert [process.returncode for process in both] == [0, 0], errors
+    summary = json.loads(said)
+    assert nothing == ""
+    assert summary["updates"] == 40
+    assert summary["held_out"]["skill"] > 0.6
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["processes"] == 2

@@ -1,0 +1,81 @@
+"""Several processes that learn one network: which one this is, and what they tell each other (torch.distributed).
+
+    torchrun --nproc-per-node 2 -m tray_agent.training.offline ...
+
+Data parallel (Li et al. 2020, arXiv 2006.15704): each has the same weights and batches of its own, and every gradient
+is replaced by the mean of all before it is applied. gloo between CPUs, NCCL between GPUs.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from tray_agent.errors import PlatformUnavailable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `count`; all methods but `leads` are for all of them at the same time."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that writes, tells and decides."""
+        return self.rank == 0
+
+    def mean(self, gradient: Sequence[Tensor | None]) -> None:
+        """Replace a gradient by the mean of all processes', in place."""
+        own = [part for part in gradient if part is not None]
+        flat = torch.cat([part.reshape(-1) for part in own])
+        dist.all_reduce(flat)
+        flat /= self.count
+        for part, mean in zip(own, torch.split(flat, [part.numel() for part in own]), strict=True):
+            part.copy_(mean.view_as(part))
+
+    def first(self, number: int) -> int:
+        """The number of the one that leads."""
+        if self.count == 1:
+            return number
+        told = torch.tensor([number])
+        dist.broadcast(told, 0)
+        return int(told)
+
+    def all_of(self, value: T) -> list[T]:
+        """Everybody's, by rank."""
+        if self.count == 1:
+            return [value]
+        values: list[T | None] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return [one for one in values if one is not None]
+
+
+def join() -> Ranks:
+    """As torchrun started it; alone without.
+
+    Raises:
+        PlatformUnavailable: this torch has no gloo.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Ranks()
+    if not dist.is_available() or not dist.is_gloo_available():
+        raise PlatformUnavailable("this PyTorch was built without gloo", "Start one process, without torchrun.")
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    return Ranks(dist.get_rank(), dist.get_world_size())
+
+
+def leave(ranks: Ranks) -> None:
+    """After the last thing that all do."""
+    if ranks.count > 1:
+        dist.destroy_process_group()
