@@ -140,7 +140,7 @@ def test_verb(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["play", "--from-session", "latest"]) == ExitCode.OK
     text = capsys.readouterr().out
     assert "nothing is pressed" in text
-    assert "differs  from 2.0 s on in 50% of a second: ArrowRight" in text
+    assert "differs  at 2.0 s, in 50% of a second's ticks: ArrowRight" in text
     assert main(["play", "--from-session", "toy/latest", "--json"]) == ExitCode.OK
     told = json.loads(capsys.readouterr().out)
     assert told["controls"]["ArrowRight"]["policy"]["accuracy"] == 0.75

@@ -17,7 +17,7 @@ from tray_agent.exporting.session_video import SessionVideo
 from tray_agent.sessions.reader import SessionReader
 
 _HEIGHT, _MIN_WIDTH = 384, 640
-_MARGIN, _LINE, _CAP, _LABEL = 8, 26, 28, 64
+_MARGIN, _LINE, _CAP, _LABEL = 8, 26, 28, 96
 _INK, _PAPER, _DIM, _FAINT = (235, 235, 240), (24, 26, 32), (60, 64, 76), (150, 154, 166)
 _PLAYER, _AGENT, _SOUND = (255, 170, 40), (70, 200, 255), (120, 210, 120)
 _FONT_PX = 15
@@ -52,7 +52,7 @@ class Sheet:
         self._draw_line(draw, sample, top)
         whose = "agent" if TickFlag.AGENT in sample.flags else "player"
         self._draw_caps(draw, sample.action, whose, _PLAYER, top + _LINE)
-        self._draw_caps(draw, would, "would", _AGENT, top + _LINE + self._block)
+        self._draw_caps(draw, would, "agent would", _AGENT, top + _LINE + self._block)
         return np.asarray(sheet)
 
     def _lay_out(self, width: int) -> tuple[list[tuple[int, int, int]], int]:

@@ -18,8 +18,8 @@ def summary(run: DryRun) -> dict[str, Any]:
         "ticks", "compared" (ticks of the player's), "seconds"; "decision_ms" with median, p99 and max; "buttons" over
         all of them and "controls" by name: "policy", "copy_last", "released" with the measures of `policy.agreement`,
         by name also the shares of ticks "player_held" and "agent_held"; "moves" by name of a relative control or an
-        axis: the mean distance from the player's value of each of the three; "differ_most": seconds of play,
-        {"from_s", "share" of ticks in which a control differs, "controls" that differ, most first}.
+        axis: the mean distance from the player's value of each of the three; "differ_most": stretches of a second's
+        ticks, {"from_s", "share" of its ticks in which a control differs, "controls" that differ, most first}.
     """
     ours = run.players
     b = len(run.controls.buttons)
@@ -29,7 +29,7 @@ def summary(run: DryRun) -> dict[str, Any]:
     found: dict[str, Any] = {
         "ticks": len(ours),
         "compared": int(ours.sum()),
-        "seconds": round(len(ours) / run.rate_hz, 2),
+        "seconds": round(float(run.seconds[-1]) + 1.0 / run.rate_hz, 2),
         "decision_ms": {
             "median": round(float(np.median(run.decided_ms)), 2),
             "p99": round(float(np.quantile(run.decided_ms, 0.99)), 2),

@@ -36,7 +36,12 @@ class Mp4File:
         self._size = (width, height)
         self._rate = Fraction(rate_hz).limit_denominator(1000)
         self._pix_fmt = pix_fmt
-        self._options = {"crf": str(crf), "g": str(group), "bf": "0"}  # no B-frames: seeking is exact everywhere
+        self._options = {
+            "preset": "veryfast",
+            "crf": str(crf),
+            "g": str(group),
+            "bf": "0",
+        }  # no B-frames: seeking is exact everywhere
         self._with_sound = sound
         self._last = -1
         self._samples: int | None = None

@@ -13,7 +13,6 @@ from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.core.controls import FloatVector
 from tray_agent.core.sample import TickSample
 from tray_agent.daemon.learning import decoding_of
-from tray_agent.dry_run.overlay import OverlayVideo
 from tray_agent.dry_run.run import dry_run
 from tray_agent.dry_run.summary import summary
 from tray_agent.errors import BundleError, UnknownGame
@@ -42,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         TrayAgentError: session or bundle can't be used, or the video not written.
     """
+    from tray_agent.dry_run.overlay import OverlayVideo  # draws: no other verb needs that
+
     settings = load_settings()
     folders = app.folders(settings.app)
     reader = SessionReader(find_session(folders.sessions, args.from_session))
@@ -94,14 +95,15 @@ def _tell(names: dict[str, Any], found: dict[str, Any]) -> None:
         print(f"compared {found['compared']} ticks; in the others an agent held the controls")
     if found["buttons"]:
         print("\nbalanced accuracy, F1 of changes    bundle       copying last  nothing held   held by player, bundle")
-        print(_row("all buttons", found["buttons"]))
+        print(_row("all buttons", found["buttons"]).rstrip())
         for name, one in found["controls"].items():
             print(f"{_row(name, one)}   {one['player_held']:.0%}, {one['agent_held']:.0%}")
     for name, one in found["moves"].items():
         print(f"{name:<14} distance from the player's, mean: bundle {one['policy']:g}, copying last "
               f"{one['copy_last']:g}, nothing {one['released']:g}")  # fmt: skip
     for one in found["differ_most"]:
-        print(f"differs  from {one['from_s']:.1f} s on in {one['share']:.0%} of a second: {', '.join(one['controls'])}")
+        share, names_of = f"{one['share']:.0%}", ", ".join(one["controls"])
+        print(f"differs  at {one['from_s']:.1f} s, in {share} of a second's ticks: {names_of}")
     if "video" in names:
         print(f"video    {names['video']}")
 
