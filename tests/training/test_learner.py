@@ -162,6 +162,7 @@ def test_learner_continues_exactly_from_its_checkpoint(by_picture: Learner, tmp_
     other = Learner(SPEC, VECTOR, by_picture.replay, seed=77)
     assert other.load_checkpoint(path)
     assert other.updates == by_picture.updates
+    assert other.facts(other.held_out()) == by_picture.facts(by_picture.held_out())
     for mine, theirs in ((other.net, by_picture.net), (other.average, by_picture.average)):
         state = theirs.state_dict()
         assert all(torch.equal(tensor, state[name]) for name, tensor in mine.state_dict().items())

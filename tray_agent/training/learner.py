@@ -40,6 +40,7 @@ _PROBE_STEPS = 3
 _BATCHES_A_ROUND = 4
 _FLAT = 1e-6
 _STILL_STD = 0.5  # grey levels
+_STILL_FRAMES = 256
 _TOLERANCE = 0.03
 _STUCK_SHARE = 0.5
 _LEAST_FLOOR = 0.02
@@ -341,7 +342,7 @@ class Learner:
             passes=self.updates * BATCH / max(1, self.replay.learnable()),
             used=used,
             held=held,
-            picture_changes=bool((self.average.preprocess.seen_std > _STILL_STD).any()),
+            picture_changes=bool((self.replay.some_frames(_STILL_FRAMES).std(0) > _STILL_STD).any()),
             hears=self.spec.audio,
             skill=measures.get("skill"),
             loss=measures.get("loss", 0.0),

@@ -16,8 +16,6 @@ class Preprocess(nn.Module):
     mean: Tensor
     std: Tensor
     luma: Tensor
-    seen_std: Tensor
-    """Deviation per pixel of the frames it was fitted to, not raised to the least one divides by."""
 
     def __init__(self, spec: PolicySpec) -> None:
         super().__init__()
@@ -25,7 +23,6 @@ class Preprocess(nn.Module):
         shape = (PLANES, spec.frame_height, spec.frame_width)
         self.register_buffer("mean", torch.full(shape, 80.0))
         self.register_buffer("std", torch.full(shape, 80.0))
-        self.register_buffer("seen_std", torch.zeros(shape), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA_WEIGHTS, dtype=torch.float32), persistent=False)
         self.planes = spec.frames + PLANES - 1
 
@@ -33,9 +30,8 @@ class Preprocess(nn.Module):
         """Set mean and deviation per pixel from planes, uint8, shape (n, 3, H, W)."""
         values = planes.float()
         self.mean.copy_(values.mean(0))
-        self.seen_std.copy_(values.std(0))
         least = torch.tensor(_MIN_STD, device=values.device)[:, None, None]
-        self.std.copy_(torch.maximum(self.seen_std, least))
+        self.std.copy_(torch.maximum(values.std(0), least))
 
     def nothing(self) -> Tensor:
         """The picture that tells nothing: the game's mean, float (1, frames + 2, H, W)."""

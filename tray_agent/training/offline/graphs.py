@@ -2,6 +2,8 @@
 
 import logging
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +61,24 @@ def in_whole_numbers(graph: bytes) -> bytes:
     Raises:
         BundleError: it can't be done.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    model = onnx.load_model_from_string(graph)
+    del model.graph.value_info[:]  # it turns weights round, and stumbles over their shapes as they were
+    with tempfile.TemporaryDirectory() as folder, hushed():
         path = Path(folder) / "int8.onnx"
-        logging.disable(logging.WARNING)  # it advises on the root logger
         try:
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
-            quantize_dynamic(
-                onnx.load_model_from_string(graph), path, op_types_to_quantize=list(_WHOLE),
-                weight_type=QuantType.QInt8,
-            )  # fmt: skip
+            quantize_dynamic(model, path, op_types_to_quantize=list(_WHOLE), weight_type=QuantType.QInt8)
         except Exception as error:  # as above
             raise BundleError(f"the weights can't be made whole numbers: {error}") from error
-        finally:
-            logging.disable(logging.NOTSET)
         return path.read_bytes()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Exporting and quantising give advice to their developers on the root logger."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

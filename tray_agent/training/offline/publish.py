@@ -10,7 +10,7 @@ from tray_agent.policy.bundle import Bundle, Manifest, current_folder, load_bund
 from tray_agent.training.export import Exporter
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS
-from tray_agent.training.offline.graphs import LEAST_AGREEMENT, in_whole_numbers, largest_difference, say
+from tray_agent.training.offline.graphs import LEAST_AGREEMENT, hushed, in_whole_numbers, largest_difference, say
 from tray_agent.training.offline.options import TrainingOptions
 from tray_agent.training.offline.recordings import Recordings
 from tray_agent.training.offline.run_folder import RunFolder
@@ -73,7 +73,8 @@ class Publisher:
         Raises:
             BundleError: the graph is not the network, or can't be written.
         """
-        graph, parity = Exporter(self._learner.spec).export(self._learner.average)
+        with hushed():
+            graph, parity = Exporter(self._learner.spec).export(self._learner.average)
         int8: dict[str, Any] = {}
         if self._options.int8:
             graph, int8 = self._smaller(graph)

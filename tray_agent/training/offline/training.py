@@ -22,7 +22,7 @@ from tray_agent.training.export import fill_from
 from tray_agent.training.handover import SHARES, Handover
 from tray_agent.training.learner import MIN_TICKS, Learner
 from tray_agent.training.offline.journal import Journal
-from tray_agent.training.offline.options import TrainingOptions
+from tray_agent.training.offline.options import TrainingOptions, plain
 from tray_agent.training.offline.progress import At, Progress, judged
 from tray_agent.training.offline.ranks import Ranks
 from tray_agent.training.offline.recordings import Recordings, Skip
@@ -81,6 +81,7 @@ class Training:
         self.ended = ""
         """Why it ended."""
         self._course = _Course()
+        self._took = 0.0  # seconds of learning, once it has ended
         self.replay = SegmentReplay(
             recordings.spec, recordings.readers, recordings.held_out, options.segment, options.memory_mb << 20,
             options.seed, skip, ranks.rank, ranks.count,
@@ -119,7 +120,7 @@ class Training:
         """
         if self._journal is not None:
             self._say(self._journal.note)
-            self._note("resumed" if self.learner.updates else "begun")
+            self._note("resumed" if self.learner.updates else "begun", options=plain(self._options))
         try:
             while (order := self._ranks.first(self._order())) != _STOP:
                 if order == _SAVE:
@@ -128,6 +129,7 @@ class Training:
                 if self.learner.updates >= self._course.looked_at + self._updates_between_looks:
                     self._look()
                 self._tell()
+            self._took = self._seconds()
             if self._course.looked_at != self.learner.updates and self.learner.updates:
                 self._look()
             self._save()
@@ -148,7 +150,7 @@ class Training:
         """Plain data."""
         return {
             "updates": self.learner.updates, "passes": round(self.passes, 3), "ended": self.ended,
-            "seconds": round(self._course.seconds, 1), "best_at": self._course.best_at,
+            "seconds": round(self._took, 1), "best_at": self._course.best_at,
         }  # fmt: skip
 
     def close(self) -> None:
