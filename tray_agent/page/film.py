@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import BinaryIO
+from typing import IO
 
 import av
 import numpy as np
@@ -43,7 +43,7 @@ def quantiser(factor: int) -> int:
     return _CRF + round(_CRF_PER_DOUBLING * math.log2(max(1.0, factor / _BLOCK)))
 
 
-def write_film(file: BinaryIO, reader: SessionReader, line: Timeline, sound: Samples, tell: Tell) -> None:
+def write_film(file: IO[bytes], reader: SessionReader, line: Timeline, sound: Samples, tell: Tell) -> None:
     """Write one frame a tick at its shown time, and the sound beside it.
 
     Args:

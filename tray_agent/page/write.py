@@ -6,7 +6,7 @@ import html
 import re
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import av
 
@@ -60,7 +60,7 @@ def write_page(session: Path, out: Path, bundle: Path | None = None, tell: Tell 
         raise SessionError(f"page {out} can't be written ({reason}). Free space there, or name another file") from error
 
 
-def _write(reader: SessionReader, bundle: Path | None, page: BinaryIO, film: BinaryIO, tell: Tell) -> None:
+def _write(reader: SessionReader, bundle: Path | None, page: IO[bytes], film: IO[bytes], tell: Tell) -> None:
     guesses = guess(reader, bundle, tell) if bundle is not None else None
     line = timeline(reader.ticks.t_ns, reader.spec.rate_hz)
     sound = _sound(reader, line)
@@ -101,7 +101,7 @@ def _content_policy(style: str, script: str) -> str:
     return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
 
 
-def _write_film(page: BinaryIO, film: BinaryIO, tell: Tell) -> None:
+def _write_film(page: IO[bytes], film: IO[bytes], tell: Tell) -> None:
     total = film.seek(0, 2)
     film.seek(0)
     while piece := film.read(_PIECE_BYTES):
