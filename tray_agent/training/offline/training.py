@@ -150,7 +150,7 @@ class Training:
         """Plain data."""
         return {
             "updates": self.learner.updates, "passes": round(self.passes, 3), "ended": self.ended,
-            "seconds": round(self._took, 1), "best_at": self._course.best_at,
+            "seconds": round(self._took, 3), "best_at": self._course.best_at,
         }  # fmt: skip
 
     def close(self) -> None:
