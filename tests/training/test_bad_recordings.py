@@ -118,7 +118,6 @@ def test_session_of_another_rate_is_skipped_and_said(tmp_path: Path, workers: li
     """The rest is learned from as ever."""
     write(tmp_path, "20260101T000000Z-a", good)
     write(tmp_path, "20260102T000000Z-b", good, spec=replace(SPEC, rate_hz=20))
-    status = learn(tmp_path, workers, is_final)
+    status = learn(tmp_path, workers, lambda s: is_final(s) and s.ticks == TICKS)  # its count of ticks comes later
     assert status.readiness["state"] == "ready"
-    assert status.ticks == TICKS
     assert "other controls, rate or picture" in status.skipped[0]
