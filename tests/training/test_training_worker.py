@@ -151,11 +151,12 @@ def test_trainer_that_dies_or_hangs_is_replaced_and_nothing_is_lost(
     watching.wait(lambda s: s.crashes == before.crashes + 1, "the fault to be noticed")
     assert told in watching.worker.status.fault
     watching.feed(30)
-    watching.wait(lambda s: s.bundles > before.bundles and s.ticks == watching.tick, "learning to go on")
+    watching.wait(
+        lambda s: s.bundles > before.bundles and s.ticks == watching.tick and s.updates >= 100, "learning to go on"
+    )
     assert watching.worker.pid != pid
     after = watching.worker.status
     assert after.updates >= before.updates - 400  # from the last checkpoint, at most some seconds back
-    assert after.updates >= 100
     assert after.fault == ""
     assert after.dropped == 0
 
