@@ -10,9 +10,9 @@ from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.clients.cli.main import main
 from tray_agent.core.controls import Controls
 from tray_agent.errors import ExportFailed, PlatformUnavailable
-from tray_agent.exporting.needed import needed
 from tray_agent.exporting.registry import FORMATS
 from tray_agent.exporting.run import ABOUT, run_export
+from tray_agent.runtime.optional import needed
 
 
 def quiet(episode, ticks):
@@ -74,7 +74,7 @@ def test_nothing_to_export(tmp_path):
 def test_missing_library_says_what_to_run():
     """The message has the command."""
     with pytest.raises(PlatformUnavailable, match="pip install no_such_library_of_ours"):
-        needed("no_such_library_of_ours.part", "Nothing")
+        needed("no_such_library_of_ours.part", "Nothing can't be written", "export")
 
 
 def test_verb(tmp_path, monkeypatch, capsys):

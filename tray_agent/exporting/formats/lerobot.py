@@ -16,18 +16,18 @@ from tray_agent.core.policy import PolicySpec
 from tray_agent.exporting.episode import Episode, Format
 from tray_agent.exporting.formats import lerobot_stats
 from tray_agent.exporting.mp4_file import Mp4File
-from tray_agent.exporting.needed import needed
+from tray_agent.runtime.optional import needed
 
 CAMERA = "observation.images.screen"
 _PER_CHUNK = 1000
 _DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _VIDEO = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-_WHOM = "LeRobot datasets"
+_OTHERWISE = "LeRobot datasets can't be written"
 Columns = dict[str, npt.NDArray[Any]]
 
 
 def _write(folder: Path, episodes: Sequence[Episode]) -> None:
-    arrow, parquet = needed("pyarrow", _WHOM), needed("pyarrow.parquet", _WHOM)
+    arrow, parquet = (needed(name, _OTHERWISE, "export") for name in ("pyarrow", "pyarrow.parquet"))
     games = sorted({episode.reader.info.game for episode in episodes})
     rows, begin = [], 0
     stats: list[dict[str, lerobot_stats.Stats]] = []

@@ -19,7 +19,7 @@ import numpy as np
 from tray_agent.core.media import AUDIO_RATE_HZ
 from tray_agent.core.sample import TickFlag
 from tray_agent.exporting.episode import Episode, Format
-from tray_agent.exporting.needed import needed
+from tray_agent.runtime.optional import needed
 
 _TIME = {"type": "object", "properties": {"sec": {"type": "integer"}, "nsec": {"type": "integer"}}}
 _BYTES = {"type": "string", "contentEncoding": "base64"}
@@ -49,7 +49,7 @@ Message = tuple[int, str, dict[str, Any]]
 
 
 def _write(folder: Path, episodes: Sequence[Episode]) -> None:
-    mcap = needed("mcap.writer", "MCAP files")
+    mcap = needed("mcap.writer", "MCAP files can't be written", "export")
     for episode in episodes:
         with (folder / f"{episode.stem}.mcap").open("wb") as file:
             _write_episode(mcap.Writer(file), episode)

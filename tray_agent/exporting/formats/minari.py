@@ -15,14 +15,14 @@ import numpy.typing as npt
 from tray_agent import __version__
 from tray_agent.core.policy import PolicySpec
 from tray_agent.exporting.episode import Episode, Format
-from tray_agent.exporting.needed import needed
+from tray_agent.runtime.optional import needed
 
 _MINARI = "0.5.4"
 _PACKED = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 
 
 def _write(folder: Path, episodes: Sequence[Episode]) -> None:
-    h5py = needed("h5py", "Minari datasets")
+    h5py = needed("h5py", "Minari datasets can't be written", "export")
     data = folder / "data"
     data.mkdir()
     with h5py.File(data / "main_data.hdf5", "w", track_order=True) as file:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tray_agent.importing.needed import needed
+from tray_agent.runtime.optional import needed
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -21,7 +21,7 @@ def is_hdf5(path: Path) -> bool:
 @contextmanager
 def opened(path: Path, whom: str) -> Iterator[Any]:
     """The file, to be read. Raises PlatformUnavailable without h5py, OSError when it is damaged."""
-    h5py = needed("h5py", whom)
+    h5py = needed("h5py", f"{whom} can't be read", "import")
     with h5py.File(path, "r") as file:
         yield file
 

@@ -18,7 +18,7 @@ from tray_agent.errors import ImportFailed
 from tray_agent.importing.formats.encoded_picture import decoded
 from tray_agent.importing.formats.video_file import pictures
 from tray_agent.importing.item import Format, Item, Source, Step, at_rate
-from tray_agent.importing.needed import needed
+from tray_agent.runtime.optional import needed
 
 _INFO = Path("meta") / "info.json"
 _BATCH = 256
@@ -58,7 +58,7 @@ class _Dataset:
 
     def episodes(self) -> Iterator[dict[str, Any]]:
         """Rows of meta/episodes, without their statistics."""
-        parquet = needed("pyarrow.parquet", "LeRobot datasets")
+        parquet = needed("pyarrow.parquet", "LeRobot datasets can't be read", "import")
         for path in sorted((self.root / "meta" / "episodes").rglob("*.parquet")):
             table = parquet.ParquetFile(path)
             columns = [c for c in table.schema_arrow.names if not c.startswith("stats/")]
@@ -86,7 +86,7 @@ class _Dataset:
             raise ImportFailed(f"its table has no rows of episode {number}")
 
     def _rows(self, episode: dict[str, Any], columns: list[str]) -> Iterator[dict[str, Any]]:
-        parquet = needed("pyarrow.parquet", "LeRobot datasets")
+        parquet = needed("pyarrow.parquet", "LeRobot datasets can't be read", "import")
         path = self._file("data_path", "data", episode)
         number = int(episode["episode_index"])
         with parquet.ParquetFile(path) as file:

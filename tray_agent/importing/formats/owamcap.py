@@ -19,11 +19,11 @@ from tray_agent.errors import ImportFailed
 from tray_agent.importing.formats import video_file
 from tray_agent.importing.formats.encoded_picture import decoded
 from tray_agent.importing.item import Format, Item, Source, Step, files_below
-from tray_agent.importing.needed import needed
 from tray_agent.platforms.win32.scancodes import VIRTUAL_KEYS
+from tray_agent.runtime.optional import needed
 from tray_agent.settings.games import GameProfile
 
-_WHOM = "OWAMcap recordings"
+_OTHERWISE = "OWAMcap recordings can't be read"
 _SCREEN, _KEY, _KEYS = "ScreenCaptured", "KeyboardEvent", "KeyboardState"
 _MOUSE, _RAW_MOUSE, _BUTTONS = "MouseEvent", "RawMouseEvent", "MouseState"
 _RAW_BUTTONS = ("left", "right", "middle", "x1", "x2")  # two bits each in button_flags: down, up (winuser.h)
@@ -60,8 +60,8 @@ def _messages(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    mcap = needed("mcap.reader", _WHOM)
-    broken = needed("mcap.exceptions", _WHOM).McapError
+    mcap = needed("mcap.reader", _OTHERWISE, "import")
+    broken = needed("mcap.exceptions", _OTHERWISE, "import").McapError
     with path.open("rb") as file:
         try:
             yield mcap.make_reader(file)
