@@ -9,6 +9,7 @@ is replaced by the mean of all before it is applied. gloo between CPUs, NCCL bet
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,8 @@ from torch import distributed as dist
 from tray_agent.errors import PlatformUnavailable
 
 T = TypeVar("T")
+_PATIENCE = timedelta(hours=6)
+"""Another machine may still be fetching sessions. Who has died is noticed at once: its connections close."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def join() -> Ranks:
         raise PlatformUnavailable("this PyTorch was built without gloo", "Start one process, without torchrun.")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 
