@@ -97,6 +97,8 @@ class FetchedSessions:
         folder = entry / session.name
         missing = [file for file in session.files if not _is_whole(folder / file.name, file)]
         if missing:
+            for file in missing:
+                _part(folder / file.name).unlink(missing_ok=True)  # what a kill left takes room
             size = sum(file.bytes for file in missing)
             self._make_room(size)
             self._say(f"fetching {session.address} ({which}, {size / 1e6:.1f} MB)")
@@ -159,8 +161,13 @@ def _is_whole(path: Path, file: RemoteFile) -> bool:
         return False
 
 
+def _part(target: Path) -> Path:
+    """Name of a file that is not whole yet."""
+    return target.with_name(f".{target.name}.part")
+
+
 def _copy(session: RemoteSession, file: RemoteFile, target: Path) -> None:
-    part = target.with_name(f".{target.name}.part")
+    part = _part(target)
     try:
         copy_file(session, file, part)
     except SessionError:

@@ -131,6 +131,39 @@ runpy.run_module("tray_agent.training.offline", run_name="__main__")
 """
 
 
+Output = tuple[str, str]
+
+
+def two_processes(folder: Path, *words: str) -> tuple[list[int], Output, Output]:
+    """Python started twice as torchrun would: exit codes, and what each wrote on stdout and stderr."""
+    if not distributed.is_available() or not distributed.is_gloo_available():
+        pytest.skip("this torch has no gloo")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    common = os.environ | {
+        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "TRAY_AGENT_HOME": str(folder / "home"),
+    }  # fmt: skip
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-P", *words], env=common | {"RANK": rank, "LOCAL_RANK": rank}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in ("0", "1")
+    ]  # fmt: skip
+    one, other = (process.communicate(timeout=110) for process in both)
+    return [process.returncode for process in both], one, other
+
+
+def test_process_that_ends_ends_the_others(tmp_path: Path) -> None:
+    """One tells why, the other one that there was another; neither waits for ever."""
+    module = ("-m", "tray_agent.training.offline", "memory://nowhere", "--game", GAME)
+    codes, (_, errors), (_, told) = two_processes(tmp_path, *module)
+    assert codes == [1, 1]
+    assert "train: memory://nowhere: there is nothing" in errors
+    assert "train: another process of this run has ended" in told
+
+
 def test_two_processes_learn_what_one_learns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,29 +171,13 @@ def test_two_processes_learn_what_one_learns(
 
     A quarter of the keys are wrong, so that skill and loss have room above and below.
     """
-    if not distributed.is_available() or not distributed.is_gloo_available():
-        pytest.skip("this torch has no gloo")
     for number in (1, 2, 3):
         record(tmp_path / "sessions", number, 240, wrong=0.25)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    command = [
-        sys.executable, "-P", "-c", _CHILD, str(tmp_path / "sessions"), "--game", GAME,
-        "--updates", "40", "--precision", "float32", "--out", str(tmp_path / "run"), "--no-use", "--json",
-    ]  # fmt: skip
-    common = os.environ | {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "TRAY_AGENT_HOME": str(tmp_path / "home"),
-    }  # fmt: skip
-    both = [
-        subprocess.Popen(
-            command, env=common | {"RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]  # fmt: skip
-    (said, errors), (nothing, told) = (process.communicate(timeout=110) for process in both)
-    assert [process.returncode for process in both] == [0, 0], errors + told
+    codes, (said, errors), (nothing, told) = two_processes(
+        tmp_path, "-c", _CHILD, str(tmp_path / "sessions"), "--game", GAME, "--updates", "40",
+        "--precision", "float32", "--out", str(tmp_path / "run"), "--no-use", "--json",
+    )  # fmt: skip
+    assert codes == [0, 0], errors + told
     assert nothing == ""
     (mine,), (theirs,) = ([line for line in text.splitlines() if "weights" in line] for text in (errors, told))
     assert mine == theirs

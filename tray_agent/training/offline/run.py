@@ -93,7 +93,7 @@ class Run:
                 f"the encoder {options.encoder} keeps features on disk, not pictures in segments; take --encoder "
                 "bundled, scratch or start:FILE"
             )
-        copies = self._copies.fetch(self._remote(options))
+        copies = self._copied(self._remote(options))
         here = [folder_here(text) for text in options.sessions if not is_remote(text)]
         folders = find_folders(here, self._sessions, options.game) if here or not copies else []
         recordings = open_recordings([*folders, *copies], options.game, options.held_out, self._skip)
@@ -118,10 +118,17 @@ class Run:
         found = [one for address in addresses if self._ranks.leads for one in find_remote(address, options.game)]
         return list(dict.fromkeys(self._ranks.all_of(found)[0]))
 
+    def _copied(self, sessions: Sequence[RemoteSession]) -> dict[Path, RemoteSession]:
+        """Copies on this machine; the first process here makes them, and that of the first machine tells so."""
+        if sessions and self._ranks.here == 0:
+            self._copies.fetch(sessions)
+        self._ranks.all_of(self._ranks.rank)
+        return self._copies.fetch(sessions)
+
     def _copied_again(self, kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """What a run's folder keeps of its sessions, with the folders of copies as they are on this machine."""
         remote = [RemoteSession.from_json(one["remote"]) for one in kept if "remote" in one]
-        folders = {session.address: str(folder) for folder, session in self._copies.fetch(remote).items()}
+        folders = {session.address: str(folder) for folder, session in self._copied(remote).items()}
         return [one | {"folder": folders[one["remote"]["address"]]} if "remote" in one else one for one in kept]
 
     def _compare(self, mine: Recordings) -> None:
