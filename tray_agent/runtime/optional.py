@@ -1,4 +1,4 @@
-"""Libraries that only some formats need (the optional extras `import` and `export`)."""
+"""Libraries that only some formats need (the optional extras `import` and `export`) or addresses (`remote`)."""
 
 import importlib
 from typing import Any
@@ -21,5 +21,5 @@ def needed(module: str, otherwise: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.split(".", maxsplit=1)[0]
-        remedy = f"Run: pip install {package}   (or pip install 'tray-agent[{extra}]' for all formats)"
+        remedy = f"Run: pip install {package}   (or pip install 'tray-agent[{extra}]' for all of them)"
         raise PlatformUnavailable(f"{otherwise}: {error}", remedy) from error

@@ -83,6 +83,9 @@ class Limits(Model):
         ),
         examples=["refuse"],
     )
+    remote_gb: float = Field(
+        default=20.0, gt=0, le=100000, description="What copies of other machines' sessions may take.", examples=["20"]
+    )
     play_minutes: float = Field(
         default=60.0, gt=0, le=240, description="The agent never plays longer at a stretch.", examples=["60"]
     )

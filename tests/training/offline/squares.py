@@ -23,27 +23,30 @@ VECTOR = (1.0,) + (0.0,) * 7
 GAME = "squares"
 
 
-def ticks(count: int, seed: int, spec: PolicySpec = SPEC) -> list[TickSample]:
-    """A square left or right tells the key."""
+def ticks(count: int, seed: int, spec: PolicySpec = SPEC, wrong: float = 0.0) -> list[TickSample]:
+    """A square left or right tells the key, but for a share of wrong ones."""
     random = np.random.default_rng(seed)
     made = []
     for tick in range(count):
         pixels = random.integers(0, 60, (spec.frame_height, spec.frame_width, 3), dtype=np.uint8)
         right = bool(random.integers(2))
+        slip = random.random() < wrong
         x, y = int(random.integers(0, 12)) + (20 if right else 0), int(random.integers(0, 28))
         pixels[y : y + 8, x : x + 8] = 230
-        action = np.array([not right, right], np.float32)
+        action = np.array([right == slip, right != slip], np.float32)
         audio = np.zeros(spec.audio_shape, np.float32)
         made.append(TickSample(tick, tick * 500_000_000, pixels, audio, action, TickFlag.LEARN))
     return made
 
 
-def record(root: Path, number: int, count: int = 240, game: str = GAME, spec: PolicySpec = SPEC) -> Path:
+def record(
+    root: Path, number: int, count: int = 240, game: str = GAME, spec: PolicySpec = SPEC, wrong: float = 0.0
+) -> Path:
     """A session; names sort by number."""
     folder = game_folder(root, game) / f"2026010{number}T000000Z-{game}"
     writer = SessionWriter(folder, spec, game, VECTOR, threaded=False)
     writer.start()
-    for one in ticks(count, number, spec):
+    for one in ticks(count, number, spec, wrong):
         writer.add(one)
     writer.close()
     return folder

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
-from squares import GAME, record
+from squares import GAME, go, record
 from torch import distributed
 
 from tray_agent.clients.cli import train
@@ -20,6 +21,7 @@ from tray_agent.errors import SettingsError
 from tray_agent.training.offline.journal import MISSING, Journal
 from tray_agent.training.offline.options import EPOCHS, from_message, options_of, parsed, to_message
 from tray_agent.training.offline.progress import At, Progress
+from tray_agent.training.offline.summary import tell
 
 
 def options(*words: str) -> Any:
@@ -32,7 +34,7 @@ def test_flags_count_more_than_the_file(tmp_path: Path) -> None:
     file.write_text("game: pong\nminutes: 5\nheld_out: [a, b]\nuse: false\n")
     chosen = options("--config", str(file), "--minutes", "7", "--segment", "30", "one", "two")
     assert (chosen.game, chosen.minutes, chosen.segment, chosen.use) == ("pong", 7, 30, False)
-    assert (chosen.held_out, chosen.sessions) == (("a", "b"), (Path("one"), Path("two")))
+    assert (chosen.held_out, chosen.sessions) == (("a", "b"), ("one", "two"))
     assert (chosen.last_epoch(), options("--game", "pong").last_epoch()) == (None, EPOCHS)
     again = from_message(to_message(chosen))
     assert again == chosen
@@ -116,33 +118,81 @@ def test_progress_tells_skill_beside_doing_nothing(capsys: pytest.CaptureFixture
         assert part in said
 
 
-def test_two_processes_learn_one_network(tmp_path: Path) -> None:
-    """As torchrun starts them: averaged gradients over gloo come to the skill of one process, and one writes."""
+_CHILD = """
+import hashlib, runpy, sys
+from tray_agent.training.offline.training import Training
+run = Training.run
+def run_and_tell(self):
+    run(self)
+    weights = b"".join(p.detach().numpy().tobytes() for p in self.learner.net.parameters())
+    print("weights", hashlib.sha256(weights).hexdigest(), file=sys.stderr)
+Training.run = run_and_tell
+runpy.run_module("tray_agent.training.offline", run_name="__main__")
+"""
+
+
+Output = tuple[str, str]
+
+
+def two_processes(folder: Path, *words: str) -> tuple[list[int], Output, Output]:
+    """Python started twice as torchrun would: exit codes, and what each wrote on stdout and stderr."""
     if not distributed.is_available() or not distributed.is_gloo_available():
         pytest.skip("this torch has no gloo")
-    for number in (1, 2, 3):
-        record(tmp_path / "sessions", number, 200)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    command = [
-        sys.executable, "-P", "-m", "tray_agent.training.offline", str(tmp_path / "sessions"), "--game", GAME,
-        "--updates", "40", "--precision", "float32", "--out", str(tmp_path / "run"), "--json",
-    ]  # fmt: skip
     common = os.environ | {
         "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-        "TRAY_AGENT_HOME": str(tmp_path / "home"),
+        "TRAY_AGENT_HOME": str(folder / "home"),
     }  # fmt: skip
     both = [
         subprocess.Popen(
-            command, env=common | {"RANK": rank, "LOCAL_RANK": rank}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, "-P", *words], env=common | {"RANK": rank, "LOCAL_RANK": rank}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for rank in ("0", "1")
     ]  # fmt: skip
-    (said, errors), (nothing, _) = (process.communicate(timeout=110) for process in both)
-    assert [process.returncode for process in both] == [0, 0], errors
-    summary = json.loads(said)
+    one, other = (process.communicate(timeout=110) for process in both)
+    return [process.returncode for process in both], one, other
+
+
+def test_process_that_ends_ends_the_others(tmp_path: Path) -> None:
+    """One tells why, the other one that there was another; neither waits for ever."""
+    module = ("-m", "tray_agent.training.offline", "memory://nowhere", "--game", GAME)
+    codes, (_, errors), (_, told) = two_processes(tmp_path, *module)
+    assert codes == [1, 1]
+    assert "train: memory://nowhere: there is nothing" in errors
+    assert "train: another process of this run has ended" in told
+
+
+def test_two_processes_learn_what_one_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As torchrun starts them: one network in both to the last bit, as good as that of one process; one writes.
+
+    A quarter of the keys are wrong, so that skill and loss have room above and below.
+    """
+    for number in (1, 2, 3):
+        record(tmp_path / "sessions", number, 240, wrong=0.25)
+    codes, (said, errors), (nothing, told) = two_processes(
+        tmp_path, "-c", _CHILD, str(tmp_path / "sessions"), "--game", GAME, "--updates", "40",
+        "--precision", "float32", "--out", str(tmp_path / "run"), "--no-use", "--json",
+    )  # fmt: skip
+    assert codes == [0, 0], errors + told
     assert nothing == ""
+    (mine,), (theirs,) = ([line for line in text.splitlines() if "weights" in line] for text in (errors, told))
+    assert mine == theirs
+    summary = json.loads(said)
     assert summary["updates"] == 40
-    assert summary["held_out"]["skill"] > 0.6
+    assert [speed["samples_per_s"] > 0 and 0 < speed["waiting"] < 1 for speed in summary["speed"]] == [True, True]
+    assert "by process, waiting for each other" in errors
     assert json.loads((tmp_path / "run" / "run.json").read_text())["processes"] == 2
+
+    monkeypatch.setenv("TRAY_AGENT_HOME", str(tmp_path / "home"))
+    torch.set_num_threads(1)
+    alone = go(tmp_path / "sessions", updates=40, use=False)
+    for name, noise in (("skill", 0.1), ("loss", 0.05)):
+        assert abs(summary["held_out"][name] - alone["held_out"][name]) < noise
+    tell(summary)
+    tell(alone)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "samples a second" in line]
+    assert ["by process" in line for line in lines] == [True, False]

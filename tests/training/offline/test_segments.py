@@ -127,6 +127,33 @@ def test_two_processes_share_the_segments(make: Any) -> None:
     assert halves[0].batches_per_pass == halves[1].batches_per_pass
 
 
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("slots", [4, 1000])
+def test_shares_of_a_pass_are_everything_and_do_not_overlap(make: Any, slots: int, ranks: int) -> None:
+    """Of what is read in each pass; in another order each time, of the same held-out play, after as many batches."""
+    shares = [make(slots=slots, segment=16, rank=rank, ranks=ranks) for rank in range(ranks)]
+    count = len(shares[0]._segments)
+    assert len({share.batches_per_pass for share in shares}) == 1
+    assert len({rows(share.held_out()).keys() == rows(shares[0].held_out()).keys() for share in shares}) == 1
+    orders = []
+    for turn in range(3):
+        read = [[share._at(turn * share._mine + place) for place in range(share._mine)] for share in shares]
+        assert sorted(segment for share in read for segment in share) == list(range(count))
+        assert max(map(len, read)) - min(map(len, read)) <= 1
+        orders.append(read)
+    assert orders[0] != orders[1] != orders[2]
+    drawn_by = [drawn(share, 20 * share.batches_per_pass) for share in shares]
+    assert len(set().union(*drawn_by)) > 0.95 * shares[0].learnable()
+    if slots == 1000:  # all stays in memory, so shares stay as well
+        assert len(set().union(*drawn_by)) == sum(map(len, drawn_by))
+
+
+def test_more_processes_than_segments_are_refused(make: Any) -> None:
+    """None may wait for ever for one that has nothing."""
+    with pytest.raises(SessionError, match="too few for 40 processes"):
+        make(rank=0, ranks=40)
+
+
 def test_held_out_sessions_are_never_drawn(make: Any, root: Path) -> None:
     """All of a session is kept out, and the usual stretches of the other; by these, of both, policies are compared."""
     first = min(readers(root))

@@ -4,9 +4,9 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from tray_agent.errors import SettingsError
 from tray_agent.settings.load import load
@@ -20,11 +20,16 @@ from disk in short segments, shuffled, as they are needed, so that hours of play
 out of learning - whole sessions where there are three, else the stretches that the live trainer keeps out - tells when
 to stop and which network is the best; that one becomes the game's policy if it is no worse there than the one in use.
 
+Sessions of other machines are named by address: s3://bucket/path, sftp://host/path, https://host/path, or another that
+fsspec knows (pip install 'tray-agent[remote]'). They are copied once, into at most limits.remote_gb. Keys are found
+where they always are (~/.ssh, ~/.aws, the environment; AWS_ENDPOINT_URL names another server that speaks S3).
+
 Ctrl-C, a crash or a full disk lose a minute at most: --resume goes on exactly where the last checkpoint is."""
 _EPILOG = """examples:
   tray-agent train --game doom-health
   tray-agent train ~/recordings/monday ~/recordings/tuesday --game doom-health --minutes 30 --no-use
   tray-agent train --game doom-health --resume --epochs 120
+  tray-agent train s3://recordings/sessions sftp://pc/home/me/sessions --game doom-health
   torchrun --nproc-per-node 2 -m tray_agent.training.offline --game doom-health
 
 --config FILE takes the same as YAML, names with _ for -, --from as from_bundle, --no-use as "use: false":
@@ -33,11 +38,14 @@ _EPILOG = """examples:
   held_out: [20260101T120000Z-a1b2c3]"""
 
 
+Place = Annotated[str, BeforeValidator(lambda raw: str(raw) if isinstance(raw, Path) else raw)]
+
+
 class TrainingOptions(Model):
     """Resolved options; they are also what a file may hold."""
 
     game: str = Field(default="", description="Which game.", examples=["doom-health"])
-    sessions: tuple[Path, ...] = Field(default=(), description="Folders of sessions, or folders that hold them.")
+    sessions: tuple[Place, ...] = Field(default=(), description="Folders or addresses of sessions, or that hold them.")
     from_bundle: Path | None = Field(default=None, description="Folder of a bundle whose weights it begins with.")
     segment: int = Field(default=20, ge=1, le=4096, description="Ticks that are read from disk together.")
     memory_mb: int = Field(default=1024, ge=1, description="Memory for pictures.", examples=["1024"])
@@ -83,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.argument_default = argparse.SUPPRESS
     add = parser.add_argument
-    add("sessions", nargs="*", type=Path, metavar="SESSIONS", help="sessions, or folders of them (all of the game)")
+    add("sessions", nargs="*", metavar="SESSIONS", help="sessions, or folders of them, or addresses (all of the game)")
     add("--game", help="which game", metavar="G")
     add("--from", dest="from_bundle", type=Path, metavar="BUNDLE", help="folder of a bundle to begin with")
     add("--segment", type=int, metavar="N", help="ticks read from disk together (20)")

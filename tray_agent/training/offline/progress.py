@@ -17,7 +17,7 @@ class At:
         passes, updates: so far.
         share: of the run, 0 to 1.
         seconds: of learning, those before a resume with them.
-        updates_per_s: since it was started.
+        updates_per_s: since it was started; 0 while it is not known.
         loss: while learning, smoothed.
         held_out: as `Learner.held_out` gives it.
     """
@@ -31,8 +31,9 @@ class At:
     held_out: dict[str, float]
 
     def __str__(self) -> str:
-        parts = [f"pass {self.passes:.1f}", f"{self.updates} updates", f"{self.updates_per_s:.1f} a second",
-                 f"loss {self.loss:.3f}"]  # fmt: skip
+        parts = [f"pass {self.passes:.1f}", f"{self.updates} updates"]
+        parts += [f"{self.updates_per_s:.1f} a second"] if self.updates_per_s else []
+        parts += [f"loss {self.loss:.3f}"]
         parts += [judged(self.held_out)] if self.held_out else []
         return ", ".join(parts) + f"; {self.left}"
 

@@ -7,25 +7,33 @@ is replaced by the mean of all before it is applied. gloo between CPUs, NCCL bet
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from tray_agent.errors import PlatformUnavailable
+from tray_agent.errors import PlatformUnavailable, WorkerFailed
 
 T = TypeVar("T")
+_PATIENCE = timedelta(hours=6)
+"""Another machine may still be fetching sessions. Who has died is noticed at once: its connections close."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `count`; all methods but `leads` are for all of them at the same time."""
+    """This process among `count`, on this machine the one numbered `here`.
+
+    All methods are for all processes at the same time, and raise WorkerFailed when another one has ended.
+    """
 
     rank: int = 0
     count: int = 1
+    here: int = 0
 
     @property
     def leads(self) -> bool:
@@ -36,7 +44,8 @@ class Ranks:
         """Replace a gradient by the mean of all processes', in place."""
         own = [part for part in gradient if part is not None]
         flat = torch.cat([part.reshape(-1) for part in own])
-        dist.all_reduce(flat)
+        with _others():
+            dist.all_reduce(flat)
         flat /= self.count
         for part, mean in zip(own, torch.split(flat, [part.numel() for part in own]), strict=True):
             part.copy_(mean.view_as(part))
@@ -46,7 +55,8 @@ class Ranks:
         if self.count == 1:
             return number
         told = torch.tensor([number])
-        dist.broadcast(told, 0)
+        with _others():
+            dist.broadcast(told, 0)
         return int(told)
 
     def all_of(self, value: T) -> list[T]:
@@ -54,8 +64,18 @@ class Ranks:
         if self.count == 1:
             return [value]
         values: list[T | None] = [None] * self.count
-        dist.all_gather_object(values, value)
+        with _others():
+            dist.all_gather_object(values, value)
         return [one for one in values if one is not None]
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # also what gloo and NCCL raise
+        reason = str(error).partition("\n")[0]
+        raise WorkerFailed(f"another process of this run has ended; what it says tells why ({reason})") from error
 
 
 def join() -> Ranks:
@@ -71,8 +91,8 @@ def join() -> Ranks:
         raise PlatformUnavailable("this PyTorch was built without gloo", "Start one process, without torchrun.")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
+    return Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def leave(ranks: Ranks) -> None:

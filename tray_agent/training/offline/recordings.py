@@ -1,13 +1,14 @@
 """Which sessions a run learns from, and which it is judged by (no torch)."""
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import SessionError
+from tray_agent.sessions.address import RemoteSession
 from tray_agent.sessions.layout import MARKS, METADATA, TICKS, VIDEO, game_folder
 from tray_agent.sessions.reader import SessionReader
 
@@ -35,13 +36,23 @@ class Recordings:
     readers: dict[str, SessionReader]
     held_out: frozenset[str]
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """What a run's folder keeps of them."""
+    def to_json(self, fetched: Mapping[Path, RemoteSession] | None = None) -> list[dict[str, Any]]:
+        """What a run's folder keeps of them.
+
+        Args:
+            fetched: what the copies among the folders were made of.
+        """
+        fetched = fetched or {}
         return [
             {"folder": str(reader.folder), "ticks": len(reader), "digest": digest(reader.folder),
              "held_out": name in self.held_out}
+            | ({"remote": fetched[reader.folder].to_json()} if reader.folder in fetched else {})
             for name, reader in self.readers.items()
         ]  # fmt: skip
+
+    def fingerprint(self) -> dict[str, list[Any]]:
+        """The same for all processes that see the same sessions."""
+        return {name: [len(reader), digest(reader.folder)] for name, reader in self.readers.items()}
 
 
 def find_folders(given: Sequence[Path], root: Path, game: str) -> list[Path]:

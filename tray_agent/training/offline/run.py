@@ -1,7 +1,7 @@
 """A whole run: sessions found or found again, learned, published (torch; the main thread)."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from tray_agent.errors import SettingsError
+from tray_agent.sessions.address import RemoteSession, find_remote, folder_here, is_remote
+from tray_agent.sessions.fetched import FetchedSessions
 from tray_agent.settings import paths
 from tray_agent.settings.snapshot import load_settings
 from tray_agent.training.encoders.source import TIMM, EncoderSource, make_or_fall_back
@@ -38,6 +40,7 @@ class Run:
         self._models = settings.folders.models or data / "models"
         self._runs = data / "runs"
         self._trainer = settings.trainer
+        self._copies = FetchedSessions(paths.cache_folder() / "remote", settings.limits.remote_gb * 1e9, self._say)
         self._skipped: dict[str, str] = {}
 
     def go(self) -> dict[str, Any]:
@@ -46,8 +49,15 @@ class Run:
         Raises:
             TrayAgentError: it can't be done, or not to its end; the message says what to do.
         """
+        try:
+            return self._learn_and_publish()
+        finally:
+            self._copies.close()
+
+    def _learn_and_publish(self) -> dict[str, Any]:
         folder = self._folder()
         options, recordings = self._again(folder) if self._asked.resume else self._anew(folder)
+        self._compare(recordings)
         source = self._source(options, recordings)
         with_it = Training(options, recordings, source, folder, self._ranks, self._progress, self._skip)
         try:
@@ -83,12 +93,14 @@ class Run:
                 f"the encoder {options.encoder} keeps features on disk, not pictures in segments; take --encoder "
                 "bundled, scratch or start:FILE"
             )
-        folders = find_folders(options.sessions, self._sessions, options.game)
-        recordings = open_recordings(folders, options.game, options.held_out, self._skip)
+        copies = self._copied(self._remote(options))
+        here = [folder_here(text) for text in options.sessions if not is_remote(text)]
+        folders = find_folders(here, self._sessions, options.game) if here or not copies else []
+        recordings = open_recordings([*folders, *copies], options.game, options.held_out, self._skip)
         self._tell_sessions(recordings)
         if self._ranks.leads:
             folder.begin(options, {
-                "game": options.game, "spec": recordings.spec.to_json(), "sessions": recordings.to_json(),
+                "game": options.game, "spec": recordings.spec.to_json(), "sessions": recordings.to_json(copies),
                 "skipped": self._skipped, "processes": self._ranks.count,
             })  # fmt: skip
         return options, recordings
@@ -96,14 +108,46 @@ class Run:
     def _again(self, folder: RunFolder) -> tuple[TrainingOptions, Recordings]:
         begun, about = folder.read(self._asked.game)
         options = self._asked.going_on_with(begun)
-        recordings = as_before(about["sessions"], options.game)
+        recordings = as_before(self._copied_again(about["sessions"]), options.game)
         self._tell_sessions(recordings)
         return options, recordings
 
+    def _remote(self, options: TrainingOptions) -> list[RemoteSession]:
+        """What is at the addresses: as the one that leads finds it, for a session may be growing there."""
+        addresses = [text for text in options.sessions if is_remote(text)]
+        found = [one for address in addresses if self._ranks.leads for one in find_remote(address, options.game)]
+        return list(dict.fromkeys(self._ranks.all_of(found)[0]))
+
+    def _copied(self, sessions: Sequence[RemoteSession]) -> dict[Path, RemoteSession]:
+        """Copies on this machine; the first process here makes them, and that of the first machine tells so."""
+        if sessions and self._ranks.here == 0:
+            self._copies.fetch(sessions)
+        self._ranks.all_of(self._ranks.rank)
+        return self._copies.fetch(sessions)
+
+    def _copied_again(self, kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What a run's folder keeps of its sessions, with the folders of copies as they are on this machine."""
+        remote = [RemoteSession.from_json(one["remote"]) for one in kept if "remote" in one]
+        folders = {session.address: str(folder) for folder, session in self._copied(remote).items()}
+        return [one | {"folder": folders[one["remote"]["address"]]} if "remote" in one else one for one in kept]
+
+    def _compare(self, mine: Recordings) -> None:
+        """All processes must have the same sessions, or their shares would not fit together."""
+        if self._ranks.count == 1:
+            return
+        first, *others = self._ranks.all_of(mine.fingerprint())
+        wrong = sorted({name for other in others for name in first.keys() | other.keys()
+                        if first.get(name) != other.get(name)})  # fmt: skip
+        if wrong:
+            raise SettingsError(
+                f"the processes do not see the same of {', '.join(wrong)}. Several can't learn from what is being "
+                "recorded: stop watching, or name other sessions; on several machines name an address"
+            )
+
     def _source(self, options: TrainingOptions, recordings: Recordings) -> EncoderSource:
         source = make_or_fall_back(str(options.encoder), recordings.spec)
-        if source.note and self._ranks.leads:
-            self._progress.say(source.note)
+        if source.note:
+            self._say(source.note)
         return source
 
     def _tell_sessions(self, found: Recordings) -> None:
@@ -118,10 +162,13 @@ class Run:
         if self._skipped:
             self._progress.say(f"{len(self._skipped)} sessions are left out")
 
+    def _say(self, text: str) -> None:
+        if self._ranks.leads:
+            self._progress.say(text)
+
     def _skip(self, name: str, why: str) -> None:
         self._skipped[name] = why
-        if self._ranks.leads:
-            self._progress.say(f"left out: {name}: {why}")
+        self._say(f"left out: {name}: {why}")
 
 
 @contextmanager

@@ -46,7 +46,10 @@ class SegmentReplay(Replay):
         max_bytes: for the window.
         seed: of order and draws.
         skip: told of sessions with pictures that can't be read; the rest of them is used.
-        rank, ranks: this process draws from each `ranks`-th segment.
+        rank, ranks: this process draws from each `ranks`-th segment of a pass.
+
+    Raises:
+        SessionError: there is not a segment for each process.
     """
 
     def __init__(
@@ -66,9 +69,13 @@ class SegmentReplay(Replay):
             self.total += len(reader)
         index = self._indexed()
         self._segments, self._chances = _segments_of(index, segment)
+        if 0 < len(self._segments) < ranks:
+            raise SessionError(f"{len(self._segments)} segments are too few for {ranks} processes; start fewer of them")
         self._mine = len(range(rank, len(self._segments), ranks))
         bytes_each = (segment + self._before) * PLANES * spec.frame_height * spec.frame_width
-        self._slots = min(self._mine, max(ceil(_LEAST_TICKS / segment), max_bytes // bytes_each))
+        room = max(ceil(_LEAST_TICKS / segment), max_bytes // bytes_each)
+        self._slots = min(self._mine, room)
+        self._stays = len(range(0, len(self._segments), ranks)) <= room  # for all processes or for none
         self._order: tuple[int, Integers] = (-1, np.zeros(0, np.int64))
         self._planes = np.zeros((0,), np.uint8)
         self._held = np.zeros((self._slots, 2), np.int64)  # session and first tick of the segment in each slot
@@ -109,7 +116,7 @@ class SegmentReplay(Replay):
         self.batches = int(state["batches"])
         self._random.bit_generator.state = state["random"]
         self._coming.clear()
-        if not self._filled == self._mine == self._slots:  # all of it, always
+        if not (self._stays and self._filled == self._mine):
             self._filled = max(0, self._end() - self._slots)
         self._asked = self._filled
 
@@ -194,7 +201,7 @@ class SegmentReplay(Replay):
 
     def _end(self) -> int:
         """Place of the order that the window reaches to, for the batch that is drawn next."""
-        if self._slots == self._mine:
+        if self._stays:
             return self._mine  # all of it, always
         return self._slots + self.batches * self._mine // self.batches_per_pass
 
@@ -221,7 +228,7 @@ class SegmentReplay(Replay):
 
     def _ask(self, end: int) -> None:
         """Have read ahead, up to a place; not more at a time than _AHEAD."""
-        if self._slots == self._mine:
+        if self._stays:
             end = min(end, self._mine)
         while self._asked < end and len(self._coming) < _AHEAD:
             self._coming.append(self._pool.submit(self._load, self._at(self._asked)))

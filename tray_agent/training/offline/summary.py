@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tray_agent.training.offline.pace import Speed, in_words
 from tray_agent.training.offline.progress import judged
 
 
@@ -17,7 +18,8 @@ def tell(summary: dict[str, Any]) -> None:
 def _lines(summary: dict[str, Any]) -> list[str]:
     lines = [
         f"{summary['updates']} updates, {summary['passes']:.1f} passes in {summary['seconds'] / 60:.1f} minutes "
-        f"({summary['ended']}); the run is kept in {summary['run']}"
+        f"({summary['ended']}); the run is kept in {summary['run']}",
+        in_words([Speed(**speed) for speed in summary["speed"]]),
     ]
     if "bundle" not in summary:
         return [*lines, "go on with the same command and --resume"]

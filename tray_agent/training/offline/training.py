@@ -23,6 +23,7 @@ from tray_agent.training.handover import SHARES, Handover
 from tray_agent.training.learner import MIN_TICKS, Learner
 from tray_agent.training.offline.journal import Journal
 from tray_agent.training.offline.options import TrainingOptions, plain
+from tray_agent.training.offline.pace import Pace, in_words
 from tray_agent.training.offline.progress import At, Progress, judged
 from tray_agent.training.offline.ranks import Ranks
 from tray_agent.training.offline.recordings import Recordings, Skip
@@ -96,16 +97,17 @@ class Training:
         self.learner.bf16 = bool(bf16)
         self.learner.handover = Handover(SHARES[-1])  # a network that is done learning needs no memory beside it
         if ranks.count > 1:
-            self.learner.agree = ranks.mean
+            self.learner.agree = self._agree
         if saved is not None:
             self._take_up(saved)
         else:
             self._begin_with(options)
             torch.manual_seed(options.seed + 7919 * ranks.rank)  # else all would drop the same features
         self._began = time.monotonic()
-        self._began_at = self.learner.updates
+        self._pace = Pace()
         self._saved = time.monotonic()
         self._measures: dict[str, float] = {}
+        self._speeds: list[dict[str, float]] = []
 
     @property
     def passes(self) -> float:
@@ -125,7 +127,9 @@ class Training:
             while (order := self._ranks.first(self._order())) != _STOP:
                 if order == _SAVE:
                     self._save()
+                before = self.learner.updates
                 self.learner.update()
+                self._pace.add(self.learner.updates - before)
                 if self.learner.updates >= self._course.looked_at + self._updates_between_looks:
                     self._look()
                 self._tell()
@@ -150,7 +154,7 @@ class Training:
         """Plain data."""
         return {
             "updates": self.learner.updates, "passes": round(self.passes, 3), "ended": self.ended,
-            "seconds": round(self._took, 3), "best_at": self._course.best_at,
+            "seconds": round(self._took, 3), "best_at": self._course.best_at, "speed": self._speeds,
         }  # fmt: skip
 
     def close(self) -> None:
@@ -197,7 +201,13 @@ class Training:
 
     def _look(self) -> None:
         """Measure on held-out play; the best network is kept in a file of its own."""
+        with self._pace.pause():
+            self._look_and_tell()
+
+    def _look_and_tell(self) -> None:
         course = self._course
+        speeds = self._ranks.all_of(self._pace.speed())
+        self._speeds = [asdict(speed) for speed in speeds]
         course.looked_at = self.learner.updates
         if not self._ranks.leads:
             self._states()
@@ -211,9 +221,17 @@ class Training:
         states = self._states()
         if better:
             self._write(self._folder.best, states)
-        self._note("look", passes=round(self.passes, 3), learning_loss=self.learner.loss, **self._measures)
+        self._note(
+            "look", passes=round(self.passes, 3), learning_loss=self.learner.loss,
+            samples_per_s=sum(speed.samples_per_s for speed in speeds), **self._measures,
+        )  # fmt: skip
         text = judged(self._measures) if self._measures else "nothing is held out"
-        self._say(f"pass {self.passes:.1f}, {self.learner.updates} updates: {text}{', the best so far' * better}")
+        text += ", the best so far" * better
+        self._say(f"pass {self.passes:.1f}, {self.learner.updates} updates: {text}; {in_words(speeds)}")
+
+    def _agree(self, gradient: tuple[torch.Tensor | None, ...]) -> None:
+        with self._pace.waiting():
+            self._ranks.mean(gradient)
 
     def _note(self, what: str, **numbers: Any) -> None:
         if self._journal is not None:
@@ -229,9 +247,9 @@ class Training:
     def _tell(self) -> None:
         if not self._ranks.leads:
             return
-        rate = (self.learner.updates - self._began_at) / max(1e-6, time.monotonic() - self._began)
         self._progress.at(At(
-            self.passes, self.learner.updates, self._share(), self._seconds(), rate, self.learner.loss, self._measures,
+            self.passes, self.learner.updates, self._share(), self._seconds(), self._pace.updates_per_s,
+            self.learner.loss, self._measures,
         ))  # fmt: skip
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
