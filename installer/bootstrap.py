@@ -48,7 +48,7 @@ BUILD = ROOT / "build"
 LOG = BUILD / "install.log"
 STAMP = "tray-agent-stamp.json"
 UNFINISHED = "tray-agent-unfinished"
-EXTRAS = {"base": "", "test": "[test,games,evaluate,export,import]"}
+EXTRAS = {"base": "", "test": "[test,games,evaluate,export,import,remote]"}
 SIZES_MB = {"base": 1700, "test": 2300, "cuda": 5000}
 """Measured on Debian 12 with the CPU build; "cuda" is about what an NVIDIA build adds."""
 
