@@ -164,7 +164,7 @@ def _clip(call: _Call) -> Tensor:
 
 def _expand(call: _Call) -> Tensor:
     x, shape = call.value(), call.numbers(1)
-    return torch.broadcast_to(x, torch.broadcast_shapes(x.shape, tuple(shape)))
+    return torch.broadcast_to(x, np.broadcast_shapes(tuple(x.shape), tuple(shape)))
 
 
 def _conv(call: _Call) -> Tensor:
@@ -184,7 +184,7 @@ def _gemm(call: _Call) -> Tensor:
     a, b = call.value(), call.value(1)
     a = a.T if call.attribute("transA", 0) else a
     b = b if call.attribute("transB", 0) else b.T
-    product = functional.linear(a, b) * call.attribute("alpha", 1.0)
+    product: Tensor = functional.linear(a, b) * call.attribute("alpha", 1.0)
     return product + call.attribute("beta", 1.0) * call.value(2) if call.has(2) else product
 
 
@@ -194,7 +194,8 @@ def _instance_norm(call: _Call) -> Tensor:
     shape = [1, -1] + [1] * len(space)
     centred = x - x.mean(space, keepdim=True)
     deviation = torch.sqrt((centred * centred).mean(space, keepdim=True) + call.attribute("epsilon", 1e-5))
-    return centred / deviation * call.value(1).reshape(shape) + call.value(2).reshape(shape)
+    normal: Tensor = centred / deviation * call.value(1).reshape(shape) + call.value(2).reshape(shape)
+    return normal
 
 
 def _layer_norm(call: _Call) -> Tensor:

@@ -20,9 +20,9 @@ def converted(onnx: bytes) -> bytes:
     Raises:
         BundleError: something in the graph can't be converted.
     """
-    import litert_torch
-
     module = GraphModule(onnx).eval()
+    import litert_torch  # takes seconds
+
     try:
         with torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
             model = litert_torch.convert(module, sample_kwargs=module.example())

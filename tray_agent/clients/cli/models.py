@@ -151,8 +151,11 @@ def _export(args: argparse.Namespace, settings: Settings) -> int:
     from tray_agent.policy.export import export_onnx, export_tflite, sentences
 
     bundle = load_bundle(find_run(_models(settings), args.bundle))
-    sessions = _fitting_sessions(settings, bundle.manifest)[-1:]
-    made = export_onnx(bundle, args.out) if args.format == "onnx" else export_tflite(bundle, args.out, *sessions)
+    if args.format == "onnx":
+        made = export_onnx(bundle, args.out)
+    else:
+        sessions = _fitting_sessions(settings, bundle.manifest)
+        made = export_tflite(bundle, args.out, sessions[-1] if sessions else None)
     result = {"out": str(args.out), "format": args.format, "bundle": str(bundle.folder), **made}
 
     def show() -> None:
