@@ -90,13 +90,14 @@ def test_lerobot_tables(tmp_path):
 
 
 @pytest.mark.filterwarnings("default")
-def test_lerobot_itself_loads_it(tmp_path):
+@pytest.mark.parametrize("decoder", ["pyav", "torchcodec"])
+def test_lerobot_itself_loads_it(tmp_path, decoder):
     """The lerobot package opens the dataset and hands out pictures and actions."""
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    reason = "lerobot is not installed (too large for this; tried by hand, see FORMATS.md)"
+    reason = "lerobot is not installed (installer/formats.txt; .ci/run tests with it)"
     module = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason=reason)
     out, readers = export(tmp_path, "lerobot")
-    dataset = module.LeRobotDataset("local/g", root=out, video_backend="pyav")
+    dataset = module.LeRobotDataset("local/g", root=out, video_backend=decoder)
     assert (len(dataset), dataset.num_episodes) == (15, 2)
     for index, tick, reader in ((0, 0, readers[0]), (8, 8, readers[0]), (9, 0, readers[1]), (14, 5, readers[1])):
         item = dataset[index]

@@ -1,4 +1,4 @@
-"""LeRobotDataset v3, written to its published layout (lerobot itself is too large to install for this)."""
+"""LeRobotDataset v3, written to its published layout, and by lerobot itself where it is installed."""
 
 import json
 
@@ -69,6 +69,33 @@ def test_episodes(tmp_path, in_video):
     assert numbers(two) == list(range(12, 20))
     want = np.array([[i % 2, 1, i / 10] for i in range(8)], np.float32)
     assert np.array_equal(two.ticks.actions, want)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("in_video", [True, False])
+def test_written_by_lerobot_itself(tmp_path, in_video):
+    """As the package's own writer leaves it: AV1 in one file for both episodes, or pictures in the tables."""
+    reason = "lerobot is not installed (installer/formats.txt; .ci/run tests with it)"
+    module = pytest.importorskip("lerobot.datasets.lerobot_dataset", reason=reason)
+    features = {
+        CAMERA: {"dtype": "video" if in_video else "image", "shape": (SIZE[1], SIZE[0], 3),
+                 "names": ["height", "width", "channels"]},
+        "action": {"dtype": "float32", "shape": (3,), "names": NAMES},
+    }  # fmt: skip
+    root = tmp_path / "d"
+    made = module.LeRobotDataset.create("local/d", 20, features, root=root, use_videos=in_video)
+    for number, first, length in ((0, 0, LENGTHS[0]), (1, *LENGTHS)):
+        for i in range(length):
+            action = np.array([i % 2, number, i / 10], np.float32)
+            made.add_frame({CAMERA: picture(first + i), "action": action, "task": "play"})
+        made.save_episode()
+    made.finalize()
+    assert bool([*root.rglob("*.mp4")]) == in_video
+    outcome, (one, two) = take_in(tmp_path / "s", root, GAME, own_names={"stick": "PadLX"})
+    assert [name for name, _ in outcome.imported] == ["d episode 0", "d episode 1"]
+    assert numbers(one) == list(range(12))
+    assert numbers(two) == list(range(12, 20))
+    assert np.array_equal(two.ticks.actions, np.array([[i % 2, 1, i / 10] for i in range(8)], np.float32))
 
 
 def test_unnamed_actions(tmp_path):

@@ -1,4 +1,4 @@
-"""OWAMcap files, made by the mcap library with messages as owa-msgs writes them."""
+"""OWAMcap files, made by the mcap library with messages as owa-msgs writes them, and by OWA's own writer."""
 
 import base64
 import json
@@ -76,6 +76,28 @@ def test_keys_and_raw_mouse(tmp_path):
     assert got[6, 4:].tolist() == [7, -3, 0]
     assert got[10, 4:].tolist() == [0, 0, -1]
     assert not got[11:].any()
+
+
+@pytest.mark.filterwarnings("default")
+def test_written_by_owa_itself(tmp_path):
+    """The writer of mcap-owa-support with the messages of owa-msgs."""
+    reason = "{} is not installed (installer/formats.txt; .ci/run tests with it)"
+    highlevel = pytest.importorskip("mcap_owa.highlevel", reason=reason.format("mcap-owa-support"))
+    pytest.importorskip("owa.msgs", reason=reason.format("owa-msgs"))
+    from owa.core import MESSAGES
+
+    kinds = {kind: MESSAGES[f"desktop/{kind}"] for kind in ("ScreenCaptured", "KeyboardEvent", "RawMouseEvent")}
+    write_mp4(tmp_path / "a.mkv", 20)
+    messages = [*screens(), key(160, 87, True), key(310, 87, False), raw(410, 5, -2, flags=0x0001)]
+    with highlevel.OWAMcapWriter(tmp_path / "a.mcap") as writer:
+        for ms, topic, kind, content in sorted(messages, key=lambda one: one[0]):
+            writer.write_message(kinds[kind](**content), topic=topic, timestamp=BEGIN + ms * MS)
+    _, (reader,) = take_in(tmp_path / "s", tmp_path, GAME)
+    assert numbers(reader) == list(range(20))
+    got = reader.ticks.actions
+    assert np.flatnonzero(got[:, 0]).tolist() == [3, 4, 5]
+    assert np.flatnonzero(got[:, 3]).tolist() == list(range(8, 20))
+    assert got[8, 4:].tolist() == [5, -2, 0]
 
 
 def test_pointer_without_raw_messages(tmp_path):

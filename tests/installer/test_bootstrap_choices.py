@@ -123,3 +123,13 @@ def test_every_dependency_is_pinned_and_portable(modules: Any) -> None:
     asked = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[\s\[<>=!;]", line)[0]).lower() for line in asked}
     assert names <= pins
+
+
+@pytest.mark.parametrize("name", ["tflite.txt", "formats.txt"])
+def test_lists_beside_change_no_pin(name: str) -> None:
+    """What is installed without its dependencies has one version, and replaces nothing that is pinned."""
+    lists = [(INSTALLER / one).read_text().splitlines() for one in (name, "constraints.txt")]
+    beside, ours = ([x for x in lines if x and not x.startswith("#")] for lines in lists)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line) for line in beside)
+    names = [{re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines} for lines in (beside, ours)]
+    assert not names[0] & names[1]

@@ -1,7 +1,9 @@
 """`tray-agent models ...`: what it prints, stores, and returns."""
 
+import hashlib
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +170,24 @@ def test_score_must_be_of_the_game(capsys: pytest.CaptureFixture[str], tmp_path:
     told(capsys, "share", "toy", "--out", str(out), "--score", str(score))
     taken = told(capsys, "import", str(out), "--yes")
     assert told(capsys, "show", taken["folder"])["score"] == {"score": 3.0, "normalised": 0.5}
+
+
+def test_export(capsys: pytest.CaptureFixture[str], models: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Graph and manifest in a folder, which must not be there; without its converter TFLite is one message."""
+    out = tmp_path / "out"
+    made = told(capsys, "export", "toy", "--out", str(out))
+    assert made["bytes"] == {name: (out / name).stat().st_size for name in (ONNX_NAME, MANIFEST_NAME)}
+    manifest = json.loads((out / MANIFEST_NAME).read_text())
+    assert manifest["onnx_sha256"] == hashlib.sha256((out / ONNX_NAME).read_bytes()).hexdigest()
+    before = set(tmp_path.rglob("*"))
+    for kind in ("onnx", "tflite"):
+        assert main(["models", "export", "toy", "--format", kind, "--out", str(out)]) == ExitCode.REFUSED
+        assert "is there already" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    assert main(["models", "export", "toy", "--format", "tflite", "--out", str(tmp_path / "no")]) != ExitCode.OK
+    assert "pip install --no-deps -r installer/tflite.txt" in capsys.readouterr().err
+    assert main(["models", "export", "toy", "--out", str(tmp_path / "none" / "out")]) == ExitCode.REFUSED
+    assert "can't be written: No such file" in capsys.readouterr().err
+    assert set(tmp_path.rglob("*")) == before
+    assert main(["models", "export", "toy", "--out", str(tmp_path / "said")]) == ExitCode.OK
+    assert "policy.onnx" in capsys.readouterr().out

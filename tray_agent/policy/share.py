@@ -66,7 +66,7 @@ def share(
         BundleError: it could not be read back by `receive`, or can't be written.
         PlatformUnavailable: signing needs a package that is not installed.
     """
-    graph = _without_notes(bundle.onnx)
+    graph = without_notes(bundle.onnx)
     check_graph(graph, bundle.manifest.spec)
     manifest = replace(bundle.manifest, onnx_sha256=hashlib.sha256(graph).hexdigest())
     if score is not None:
@@ -81,7 +81,7 @@ def share(
     return {name: len(content) for name, content in entries.items()}
 
 
-def _without_notes(data: bytes) -> bytes:
+def without_notes(data: bytes) -> bytes:
     """The graph without torch's notes on its origin, among them paths on the disk of its maker."""
     model = onnx.ModelProto()
     try:

@@ -1,4 +1,4 @@
-"""`tray-agent models ...`: list, show, compare, rollback, share, import. Works without a daemon; on the main thread."""
+"""`tray-agent models ...`: list, show, compare, rollback, share, import, export. Needs no daemon; main thread."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ _WHICH = "a folder, GAME (the one in use), GAME/RUN, or the beginning of RUN"
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb `models`; the parsed arguments carry `run(args) -> int`."""
-    models = subparsers.add_parser("models", help="list, compare, take back, share and import what was learned")
+    models = subparsers.add_parser("models", help="list, compare, take back, share, import and export what was learned")
     verbs = models.add_subparsers(dest="models_verb", required=True, metavar="VERB")
     listing = _verb(verbs, "list", _list, "show the bundles of all games")
     listing.add_argument("game", nargs="?", default="", metavar="GAME", help="of this game only")
@@ -56,6 +56,10 @@ def _add_sharing(verbs: Any) -> None:
     taking.add_argument("--trust", type=Path, metavar="PUBKEY", help="refuse it unless the owner of this key signed it")
     taking.add_argument("--use", action="store_true", help="also put it in use")
     taking.add_argument("--yes", action="store_true", help="do not ask")
+    giving = _verb(verbs, "export", _export, "write a bundle's graph and manifest for other programs")
+    giving.add_argument("bundle", metavar="BUNDLE", help=_WHICH)
+    giving.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="onnx if left out")
+    giving.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="it must not exist")
 
 
 def _verb(verbs: Any, name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
@@ -99,9 +103,13 @@ def _compare(args: argparse.Namespace, settings: Settings) -> int:
     return _tell(args, result, lambda: tables.show_comparison(result))
 
 
-def _newest_session(settings: Settings, manifest: Manifest) -> Path:
+def _fitting_sessions(settings: Settings, manifest: Manifest) -> list[Path]:
     sessions = list_sessions(app.folders(settings.app).sessions, manifest.game).sessions
-    fitting = [listed.folder for listed in sessions if listed.info.spec.digest == manifest.spec.digest]
+    return [listed.folder for listed in sessions if listed.info.spec.digest == manifest.spec.digest]
+
+
+def _newest_session(settings: Settings, manifest: Manifest) -> Path:
+    fitting = _fitting_sessions(settings, manifest)
     if not fitting:
         raise SessionError(
             f"there is no recorded session of {manifest.game} for this bundle's profile. Watch some play"
@@ -135,6 +143,25 @@ def _share(args: argparse.Namespace, settings: Settings) -> int:
     def show() -> None:
         signed = "signed" if args.sign else "not signed: nobody can tell who made it (--sign)"
         print(f"{args.out}: {', '.join(f'{name} {size:,} bytes' for name, size in sizes.items())}; {signed}")
+
+    return _tell(args, result, show)
+
+
+def _export(args: argparse.Namespace, settings: Settings) -> int:
+    from tray_agent.policy.export import export_onnx, export_tflite, sentences
+
+    bundle = load_bundle(find_run(_models(settings), args.bundle))
+    if args.format == "onnx":
+        made = export_onnx(bundle, args.out)
+    else:
+        sessions = _fitting_sessions(settings, bundle.manifest)
+        made = export_tflite(bundle, args.out, sessions[-1] if sessions else None)
+    result = {"out": str(args.out), "format": args.format, "bundle": str(bundle.folder), **made}
+
+    def show() -> None:
+        print(f"{args.out}: {', '.join(f'{name} {size:,} bytes' for name, size in made['bytes'].items())}")
+        for sentence in sentences(made) if args.format == "tflite" else ():
+            print(sentence)
 
     return _tell(args, result, show)
 
