@@ -15,6 +15,7 @@ import psutil
 
 from tray_agent.capture.input_pump import InputPump
 from tray_agent.capture.observer import Observer
+from tray_agent.core import keys
 from tray_agent.core.desktop import Desktop
 from tray_agent.core.events import WindowInfo
 from tray_agent.core.policy import PolicySpec
@@ -162,10 +163,15 @@ class Daemon:
             case "quit":
                 self.request_quit()
                 return {"ok": True}
-            case "play":
-                return self._jobs.ask(self.play)
-            case "play_log":  # an operation of its own: a daemon that does not know it must not press instead
-                return self._jobs.ask(self.play_into_log)
+        # operations of their own: a daemon that does not know one of them must not press instead
+        ways_to_play: dict[object, Callable[[Answer], None]] = {
+            "play": self.play,
+            "play_log": self.play_into_log,
+            "play_keys": lambda answer: self.play_only(answer, pad=False),
+            "play_pad": lambda answer: self.play_only(answer, pad=True),
+        }
+        if (way := ways_to_play.get(message.get("op"))) is not None:
+            return self._jobs.ask(way)
         requests: dict[object, Callable[[], str]] = {
             "watch": lambda: self.watch(message.get("on")),
             "record": lambda: self.record(str(message.get("game", "")), message.get("minutes")),
@@ -239,6 +245,19 @@ class Daemon:
             answer(
                 "this daemon presses keys: its guard was given them when it started. "
                 "End it by: tray-agent quit - and start it by: tray-agent run --output log"
+            )
+        else:
+            self.play(answer)
+
+    def play_only(self, answer: Answer, *, pad: bool) -> None:
+        """The same, unless anything would be pressed beside a pad (`pad`), or beside keyboard and mouse."""
+        names = self._spec.controls.names if self._spec is not None else ()
+        others = [name for name in names if (name in keys.PAD) != pad]
+        if others:
+            on = "keyboard and mouse" if pad else "a pad"
+            answer(
+                f"{self._name()} is played with {on} ({', '.join(others)}): a game's controls are what is pressed. "
+                "Leave --output out, or change the controls in games.yaml and watch again"
             )
         else:
             self.play(answer)

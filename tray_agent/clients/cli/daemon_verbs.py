@@ -62,9 +62,10 @@ def _add_record(subparsers: Any) -> None:
 
 
 def _add_play(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--output", choices=("keys", "log"), default="keys",
-                      help="log: play only if the daemon was started with --output log, so that nothing can be "
-                      "pressed; tells where it writes what would be")  # fmt: skip
+    verb.add_argument("--output", choices=("log", "keys", "pad"),
+                      help="play only if nothing else is used. log: nothing is pressed at all (the daemon was started "
+                      "with --output log), and it tells where it writes what would be; keys: keyboard and mouse; pad: "
+                      "a gamepad. Left out: whatever the game's controls are")  # fmt: skip
     dry_run.add_arguments(verb)
     verb.set_defaults(run=_play)
 
@@ -75,10 +76,8 @@ def _play(args: argparse.Namespace) -> int:
     if args.bundle is not None or args.video is not None:
         print("tray-agent play: --bundle and --video belong to --from-session", file=sys.stderr)
         return ExitCode.USAGE
-    if args.output == "keys":
-        return _ask(args)
-    code = _ask(args, "play_log")
-    if code == ExitCode.OK:
+    code = _ask(args, f"play_{args.output}" if args.output else "")
+    if code == ExitCode.OK and args.output == "log":
         print(f"nothing is pressed; what would be goes to {app.would_press()}", file=sys.stderr)
     return code
 
