@@ -70,4 +70,4 @@ def _rlds(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_all(Path(sys.argv[1]))
+    write_all(Path(sys.argv[1]).absolute())  # minari can't write below a relative path

@@ -73,7 +73,7 @@ def place(tmp_path: Path) -> Path:
 
 def walk(place: Path, wanted: list[Block], launcher: str, timeout_s: float, **variables: str) -> list[str]:
     """Run the blocks in one shell, which ends at the first command that fails; what each of them printed."""
-    lines = ["set -e\ntrap 'echo \"failed: $BASH_COMMAND\"; kill $(jobs -p)' ERR"]
+    lines = ["set -e\ntrap 'echo \"failed: $BASH_COMMAND\"; kill $(jobs -p) 2> /dev/null' ERR"]
     lines += [f'echo "{MARK}"\n{block.commands}' for block in wanted]
     (place / "walk.sh").write_text("\n".join(lines))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
