@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -79,12 +80,17 @@ def walk(place: Path, wanted: list[Block], launcher: str, timeout_s: float, **va
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = os.environ | SMALL | {"PATH": path, "PYTHONPATH": python_path, "HOME": str(place)} | variables
-    done = subprocess.run(
+    shell = subprocess.Popen(
         [*launcher.split(), "walk.sh"], cwd=place, env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout_s,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    return done.stdout.split(f"{MARK}\n")[1:]
+    try:
+        said, _ = shell.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(shell.pid, signal.SIGTERM)
+        said, _ = shell.communicate(timeout=30)
+    assert shell.returncode == 0, said
+    return said.split(f"{MARK}\n")[1:]
 
 
 def lacking(block: Block, printed: str) -> list[str]:
