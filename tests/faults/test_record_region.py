@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from fault_scene import Daemons, until
@@ -15,7 +16,14 @@ pytestmark = pytest.mark.x11
 LEFT, RIGHT = 0xC02020, 0x2020C0
 
 
-def test_only_the_part_is_recorded(x11: X11Scene, daemons: Daemons) -> None:
+@pytest.mark.parametrize(
+    ("words", "made_by"),
+    [
+        (["record", GAME, "--pick", "--keep"], {"recorder": "record", "region": [180, 20, 120, 180]}),
+        (["watch", "--pick"], {"recorder": "watch"}),
+    ],
+)
+def test_only_the_part_is_recorded(x11: X11Scene, daemons: Daemons, words: list[str], made_by: dict[str, Any]) -> None:
     """The blue right half of a red window; the session says so; games.yaml has it; the file is otherwise as it was."""
     window = open_window(x11.eyes, TITLE, (40, 40, 320, 240), LEFT)
     half = window.create_window(160, 0, 160, 240, 0, x11.eyes.screen().root_depth, background_pixel=RIGHT)
@@ -24,7 +32,7 @@ def test_only_the_part_is_recorded(x11: X11Scene, daemons: Daemons) -> None:
     daemon = start_on(x11, daemons)
     daemon.ready(lambda s: s["game_in_front"])
     corner = x11.eyes.screen().root.translate_coords(window, 0, 0)
-    command = [sys.executable, "-m", "tray_agent", "record", GAME, "--pick", "--keep"]
+    command = [sys.executable, "-m", "tray_agent", *words]
     with subprocess.Popen(
         command, env=daemons.environment(DISPLAY=x11.name), stderr=subprocess.PIPE, text=True
     ) as verb:
@@ -41,7 +49,8 @@ def test_only_the_part_is_recorded(x11: X11Scene, daemons: Daemons) -> None:
     daemon.wait_for(lambda s: s["watch"]["ticks"] > 5, "ticks")
     assert daemon.ask("stop")["ok"]
     session = daemon.session()
-    assert session.info.extra == {"recorder": "record", "region": [180, 20, 120, 180]}
+    assert session.info.extra == made_by
+    assert len(list(session.folder.parent.iterdir())) == 1
     pictures = session.frames(0, len(session))
     assert pictures[..., 2].min() > 150
     assert pictures[..., 0].max() < 100
