@@ -110,6 +110,9 @@ def _ask(args: argparse.Namespace, operation: str = "") -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
+    if args.keep and not args.pick:
+        print("tray-agent record: --keep belongs to --pick", file=sys.stderr)
+        return ExitCode.USAGE
     profile = load_settings().game(args.game)
     wanted: dict[str, Any] = {"op": "record", "game": args.game, "minutes": args.minutes}
     if args.pick:
