@@ -78,7 +78,7 @@ def test_missing_library_says_what_to_run():
 
 
 def test_verb(tmp_path, monkeypatch, capsys):
-    """`tray-agent export latest` finds the session, tells counts and what is not in it."""
+    """`tray-agent export latest` finds the session, tells counts and what is not in it; so does `sessions export`."""
     monkeypatch.setenv("TRAY_AGENT_HOME", str(tmp_path))
     record(tmp_path / "data" / "sessions" / "g" / "20260101T000000Z-aaaaaa", 3)
     assert main(["export", "latest", "--format", "mp4", "--out", str(tmp_path / "out"), "--json"]) == ExitCode.OK
@@ -88,5 +88,5 @@ def test_verb(tmp_path, monkeypatch, capsys):
     assert main(["export", "g/latest", "--format", "mp4", "--out", str(tmp_path / "out")]) == ExitCode.FAILURE
     assert main(["export", "none", "--format", "mp4", "--out", str(tmp_path / "b")]) == ExitCode.FAILURE
     assert "no session 'none'" in capsys.readouterr().err
-    assert main(["export", "2026", "--format", "mp4", "--out", str(tmp_path / "b")]) == ExitCode.OK
+    assert main(["sessions", "export", "2026", "--format", "mp4", "--out", str(tmp_path / "b")]) == ExitCode.OK
     assert "1 episodes, 3 ticks" in capsys.readouterr().out

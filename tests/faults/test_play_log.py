@@ -1,4 +1,4 @@
-"""`tray-agent play --output log`: into a log, or not at all."""
+"""`tray-agent play --output ...`: into a log, by keys, by a pad, or not at all."""
 
 import json
 
@@ -33,3 +33,17 @@ def test_a_daemon_that_logs_plays(daemons: Daemons, doom: Doom) -> None:
     assert first["t_ns"] > 0
     assert not any(event.own for event in doom.events)
     assert doom.held_by_agent() == set()
+
+
+def test_only_what_was_asked_for_is_pressed(daemons: Daemons, doom: Doom) -> None:
+    """A game of keys is not played by a pad: refused with its keys. By keys it plays."""
+    give_policy(daemons.home, shipped_profile(), PLAYED)
+    daemon = daemons.start(doom.options)
+    daemon.ready(lambda s: s["bundle"] and s["guard"]["ready"] and s["game_in_front"])
+    done = daemons.run("play", "--output", "pad", "--wait", "0")
+    assert done.returncode == 5
+    assert "keyboard and mouse (ArrowLeft, ArrowRight, Space)" in done.stderr
+    assert daemon.status()["play"]["decisions"] == 0
+    until(lambda: daemons.run("play", "--output", "keys", "--wait", "0").returncode == 0, "play to begin")
+    daemon.wait_for(lambda s: s["play"]["decisions"] > 5, "decisions")
+    assert doom.held_by_agent() == set(PLAYED)

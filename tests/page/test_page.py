@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import av
 import numpy as np
@@ -244,6 +245,22 @@ def test_verb_opens_a_page_in_the_cache(tmp_path, monkeypatch, capsys):
     assert [p.name for p in pages] == [f"game-{name}.html" for name in "cdefg"]
     assert opened[-1] == pages[-1].as_uri()
     assert capsys.readouterr().out.splitlines()[-1] == str(pages[-1])
+
+
+def test_play_opens_the_page(tmp_path, monkeypatch, capsys):
+    """`sessions play` hands the page to the browser; without one the page is there, and the exit code says so."""
+    monkeypatch.setenv("TRAY_AGENT_HOME", str(tmp_path / "home"))
+    write_session(tmp_path / "home" / "data" / "sessions" / "game" / "one", ticks=range(2))
+    opened = []
+    monkeypatch.setattr(verb.webbrowser, "open", lambda url: opened.append(url) or len(opened) == 1)
+    assert main.main(["sessions", "play", "latest"]) == ExitCode.OK
+    page = Path(capsys.readouterr().out.strip())
+    assert opened == [page.as_uri()]
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert main.main(["sessions", "play", "game/latest"]) == ExitCode.UNAVAILABLE
+    said = capsys.readouterr()
+    assert said.out.strip() == str(page)
+    assert "no browser" in said.err
 
 
 def test_verb_tells_what_is_wrong(tmp_path, capsys):

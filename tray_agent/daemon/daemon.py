@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from tray_agent.capture.input_pump import InputPump
 from tray_agent.capture.observer import Observer
+from tray_agent.core import keys
 from tray_agent.core.desktop import Desktop
 from tray_agent.core.events import WindowInfo
 from tray_agent.core.policy import PolicySpec
@@ -31,7 +33,7 @@ from tray_agent.play.player import Player, PlayStatus
 from tray_agent.sessions.layout import new_folder
 from tray_agent.sessions.quota import Quota
 from tray_agent.sessions.writer import SessionWriter
-from tray_agent.settings.games import GameProfile
+from tray_agent.settings.games import GameProfile, Region
 from tray_agent.settings.match import match
 from tray_agent.settings.reload import SettingsWatcher
 
@@ -58,9 +60,11 @@ class Recording:
 
     Attributes:
         end_s: when it ends by itself, on the monotonic clock; infinite if it does not.
+        region: where it looks instead of where the game's profile says; None: there.
     """
 
     end_s: float
+    region: Region | None = None
 
 
 class Daemon:
@@ -162,13 +166,18 @@ class Daemon:
             case "quit":
                 self.request_quit()
                 return {"ok": True}
-            case "play":
-                return self._jobs.ask(self.play)
-            case "play_log":  # an operation of its own: a daemon that does not know it must not press instead
-                return self._jobs.ask(self.play_into_log)
+        # operations of their own: a daemon that does not know one of them must not press instead
+        ways_to_play: dict[object, Callable[[Answer], None]] = {
+            "play": self.play,
+            "play_log": self.play_into_log,
+            "play_keys": lambda answer: self.play_only(answer, pad=False),
+            "play_pad": lambda answer: self.play_only(answer, pad=True),
+        }
+        if (way := ways_to_play.get(message.get("op"))) is not None:
+            return self._jobs.ask(way)
         requests: dict[object, Callable[[], str]] = {
             "watch": lambda: self.watch(message.get("on")),
-            "record": lambda: self.record(str(message.get("game", "")), message.get("minutes")),
+            "record": lambda: self.record(str(message.get("game", "")), message.get("minutes"), message.get("region")),
             "stop": self.stop,
             "game": lambda: self._fix_game(str(message.get("name", ""))),
         }
@@ -179,16 +188,21 @@ class Daemon:
 
     # -- what a person asks for (main thread) ------------------------------------------------------------------------
 
-    def record(self, game: str, minutes: object = None) -> str:
-        """Watch the game without learning, for so long if minutes are given; "" or why not."""
+    def record(self, game: str, minutes: object = None, rect: object = None) -> str:
+        """Watch the game without learning, for so long if minutes are given, there if a region is; "" or why not."""
+        self._take_settings()
         if self._profile is None or self._name() != game:
             return f"{game} is not in front" + (f", {self._name()} is" if self._name() else "")
         if self._watching is not None:
             return "it is watching already. End that first: tray-agent stop"
         if minutes is not None and not (isinstance(minutes, int | float) and 0 < minutes <= _MOST_MINUTES):
             return f"minutes must be a number above 0 and at most {_MOST_MINUTES}"
+        try:
+            region = Region(rect=rect) if rect is not None else None  # type: ignore[arg-type]  # this is what checks it
+        except ValidationError:
+            return f"{rect!r:.100} is no region: left, top, width, height in the window, the last two at least 16"
         end_s = time.monotonic() + 60 * minutes if isinstance(minutes, int | float) else float("inf")
-        return self._begin_watch(Recording(end_s))
+        return self._begin_watch(Recording(end_s, region))
 
     def watch(self, on: object = None) -> str:
         """Begin or end watching (None: the other way round); "" or why not."""
@@ -198,7 +212,13 @@ class Daemon:
             return ""
         if self._recording is not None:
             return "it is recording without learning. End that first: tray-agent stop"
+        self._take_settings()
         return "" if self._watching is not None else self._begin_watch(None)
+
+    def _take_settings(self) -> None:
+        """What the verb that asks has just written counts already: a change is taken when two looks see it alike."""
+        self._look_around()
+        self._look_around()
 
     def _begin_watch(self, recording: Recording | None) -> str:
         if self._profile is None or self._spec is None:
@@ -210,7 +230,7 @@ class Daemon:
         writer = SessionWriter(
             folder, self._spec, self._profile.name, self._profile.vector8, clock=self._desktop.clock,
             on_failure=lambda error: self._jobs.put(lambda: self._lose_session(folder, str(error))),
-            on_growth=self._quota.grown, extra={"recorder": "watch" if recording is None else "record"},
+            on_growth=self._quota.grown, extra=_made_by(recording),
         )  # fmt: skip
         try:
             writer.start()
@@ -223,6 +243,7 @@ class Daemon:
         self._watching, self._recording = watcher, recording
         self._stopped_by_safety, self._fault = False, ""
         self._detail = ""
+        self._look_there()
         self._ticks.order(lambda loop: loop.begin_watch(watcher))
         return ""
 
@@ -243,6 +264,19 @@ class Daemon:
         else:
             self.play(answer)
 
+    def play_only(self, answer: Answer, *, pad: bool) -> None:
+        """The same, unless anything would be pressed beside a pad (`pad`), or beside keyboard and mouse."""
+        names = self._spec.controls.names if self._spec is not None else ()
+        others = [name for name in names if (name in keys.PAD) != pad]
+        if others:
+            on = "keyboard and mouse" if pad else "a pad"
+            answer(
+                f"{self._name()} is played with {on} ({', '.join(others)}): a game's controls are what is pressed. "
+                "Leave --output out, or change the controls in games.yaml and watch again"
+            )
+        else:
+            self.play(answer)
+
     def stop(self) -> str:
         """End playing and watching."""
         self._guard.revoke("stopped by the user")
@@ -259,6 +293,7 @@ class Daemon:
         if self._watching is not None:
             self._ticks.order(TickLoop.end_watch)
             self._watching = self._recording = None
+            self._look_there()
             self._learning.watching_ended()
             self._detail = why
 
@@ -409,16 +444,23 @@ class Daemon:
         if front is not None and front == self._front and self._guarded == (self._learning.policy is not None):
             return
         self._front = front
-        region = self._region(front)
-        self._ticks.order(lambda loop: loop.set_front(front is not None, region))
+        self._look_there()
         self._offer_game()
 
-    def _region(self, front: WindowInfo | None) -> tuple[int, int, int, int] | None:
-        if front is None or self._profile is None:
+    def _look_there(self) -> None:
+        """Look where the recording, or else the profile, says; not at all while the game is not in front."""
+        front, region = self._front, self._region()
+        self._ticks.order(lambda loop: loop.set_front(front is not None, region))
+
+    def _region(self) -> tuple[int, int, int, int] | None:
+        front, profile = self._front, self._profile
+        if front is None or profile is None:
             return None
-        if self._profile.region is None:
-            return front.rect if self._profile.match is not None else None
-        return self._profile.region.on_screen(front.rect)
+        region = self._recording.region if self._recording is not None else None
+        region = region or profile.region
+        if region is None:
+            return front.rect if profile.match is not None else None
+        return region.on_screen(front.rect)
 
     def _offer_game(self) -> None:
         """Tell the guard what may be pressed where; only with a policy, so that the play hotkey fails closed."""
@@ -502,3 +544,10 @@ class Daemon:
             watch, doing = self._watching.status, "watching" if self._recording is None else "recording"
             return f"paused: {watch.paused}" if watch.paused else f"{doing}, {watch.seconds:.0f} s so far"
         return self._detail
+
+
+def _made_by(recording: Recording | None) -> dict[str, object]:
+    """What a session's metadata say of how it came about."""
+    if recording is None:
+        return {"recorder": "watch"}
+    return {"recorder": "record"} | ({"region": recording.region.rect} if recording.region is not None else {})

@@ -12,16 +12,18 @@ from tray_agent.stage.keyboard import OuterKeyboard
 class NestedDesk:
     """Owns both displays and the keyboard. Used by one thread."""
 
-    def __init__(self, log: Path, size: tuple[int, int]) -> None:
+    def __init__(self, log: Path | None, size: tuple[int, int]) -> None:
         """Store.
 
         Args:
-            log: file that takes what the programs print.
+            log: file that takes what the programs print; None: nowhere.
             size: (width, height) of the screen, pixels.
         """
         self.displays = Displays(log)
         self.display = ""
         """Name of the display that programs run on."""
+        self.outer = ""
+        """Name of the display around it."""
         self.keyboard = OuterKeyboard("")
         self._size = size
 
@@ -32,10 +34,10 @@ class NestedDesk:
             PlatformUnavailable: a program is missing.
             WorkerFailed: one did not start.
         """
-        outer = self.displays.xvfb(*self._size)
-        self.display = self.displays.xephyr(outer, *self._size)
+        self.outer = self.displays.xvfb(*self._size)
+        self.display = self.displays.xephyr(self.outer, *self._size)
         self.displays.window_manager(self.display)
-        self.keyboard = OuterKeyboard(outer)
+        self.keyboard = OuterKeyboard(self.outer)
         self.keyboard.start()
 
     def await_window(

@@ -1,4 +1,4 @@
-"""The window in front and picking one, on a real X server with and without a window manager."""
+"""The window in front, on a real X server with and without a window manager."""
 
 import contextlib
 import os
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from x11_desktop import Player, XServers, open_window, wait_until
+from x11_desktop import XServers, open_window, wait_until
 from Xlib import X
 from Xlib.display import Display
 
-from tray_agent.errors import CaptureLost, PlatformUnavailable
+from tray_agent.errors import CaptureLost
 from tray_agent.platforms.x11 import connection
 from tray_agent.platforms.x11.window import X11WindowProbe, process_name
 
@@ -66,57 +66,6 @@ def test_without_a_window_manager_the_focus_decides(game: Display, probe: X11Win
     found = probe.active()
     assert found is not None
     assert (found.handle, found.title) == (high.id, "high")
-
-
-def test_pick_takes_the_clicked_window(window_manager: str, game: Display, physical: Player) -> None:
-    """pick() waits for a click and tells the window under it; the click does not reach the window."""
-    window = open_window(game, "picked", (100, 100, 300, 200))
-    window.change_attributes(event_mask=X.ButtonPressMask)
-    with contextlib.closing(X11WindowProbe(window_manager)) as probe:
-        probe.start()
-        wait_until(lambda: (w := probe.active()) and w.handle == window.id, what="the window in front")
-        rect = probe.active().rect
-        physical.move_to(rect[0] + 10, rect[1] + 10)
-        with probe.picking() as pick:
-            assert pick(0.05) is None
-            physical.tap("MouseLeft")
-            found = wait_until(lambda: pick(0.2), what="the pick")
-    assert (found.handle, found.title, found.rect) == (window.id, "picked", rect)
-    game.sync()
-    assert not game.pending_events() or game.next_event().type != X.ButtonPress
-
-
-def test_pick_on_the_bare_desktop_is_the_whole_screen(display: str, physical: Player) -> None:
-    """A click beside all windows picks the root window: the whole screen."""
-    with contextlib.closing(X11WindowProbe(display)) as probe:
-        probe.start()
-        with probe.picking() as pick:
-            physical.tap("MouseLeft")
-            found = wait_until(lambda: pick(0.2), what="the pick")
-    assert found.rect == (0, 0, 800, 600)
-
-
-def test_pick_ends_by_another_button(display: str, physical: Player) -> None:
-    """Any other button means never mind."""
-    with contextlib.closing(X11WindowProbe(display)) as probe:
-        probe.start()
-        with probe.picking() as pick:
-            physical.tap("MouseRight")
-            with pytest.raises(PlatformUnavailable, match="No window was picked"):
-                wait_until(lambda: pick(0.2), what="the end")
-
-
-def test_pick_while_another_program_holds_the_pointer_is_refused(display: str, game: Display) -> None:
-    """A pointer that is grabbed can't be waited for; the message says so, and nothing hangs."""
-    window = open_window(game)
-    wait_until(
-        lambda: window.grab_pointer(True, 0, X.GrabModeAsync, X.GrabModeAsync, 0, 0, X.CurrentTime) == X.GrabSuccess,
-        what="the grab",
-    )
-    with contextlib.closing(X11WindowProbe(display)) as probe:
-        probe.start()
-        with pytest.raises(PlatformUnavailable, match="holds the mouse"), probe.picking():
-            pass
 
 
 def test_process_names() -> None:

@@ -1,12 +1,17 @@
 """Which sessions go together, which are kept out of learning, and what is said of the rest."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from squares import FASTER, GAME, SPEC, VECTOR, record
 
+from tray_agent.core.controls import Controls
+from tray_agent.core.reduce import reduce
 from tray_agent.errors import SessionError
 from tray_agent.sessions.layout import METADATA
+from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.offline.recordings import as_before, find_folders, open_recordings
 
 
@@ -31,10 +36,30 @@ def test_what_does_not_fit_is_left_out_and_said(tmp_path: Path) -> None:
     assert list(found.readers) == [folder.name for folder in good]
     assert (found.spec, found.vector, found.held_out) == (SPEC, VECTOR, frozenset())
     assert said.keys() == {slow.name, strange.name, damaged.name, empty.name}
-    assert "rate_hz" in said[slow.name]
+    assert said[slow.name] == "it has 4 ticks a second; the newest session, which decides, has 2 ticks a second"
     assert "pong" in said[strange.name]
     with pytest.raises(SessionError, match="no sessions of chess"):
         open_recordings(good, "chess", (), said.__setitem__)
+
+
+def test_larger_pictures_are_reduced_and_smaller_ones_left_out(tmp_path: Path) -> None:
+    """To the newest session's size, as capturing would have; all that differs is said in one sentence."""
+    large = record(tmp_path, 1, 10, spec=replace(SPEC, frame_width=80, frame_height=72))
+    small = record(tmp_path, 2, 10, spec=replace(SPEC, frame_width=20, controls=Controls(("KeyA", "KeyD")), audio=True))
+    newest = record(tmp_path, 3, 10)
+    said: dict[str, str] = {}
+    found = open_recordings([large, small, newest], GAME, (), said.__setitem__)
+    assert (list(found.readers), found.reduced) == ([large.name, newest.name], {large.name})
+    assert {reader.spec for reader in found.readers.values()} == {SPEC}
+    assert said == {
+        small.name: "it has pictures of 20x36, the controls KeyA KeyD, sound; the newest session, which decides, "
+        "has pictures of 40x36, the controls ArrowLeft ArrowRight, no sound"
+    }
+    whole = SessionReader(large).frames(2, 5)
+    wanted = np.stack([reduce(picture, (40, 36)) for picture in whole])
+    assert np.array_equal(found.readers[large.name].frames(2, 5), wanted)
+    again = as_before(found.to_json(), GAME)
+    assert again.reduced == found.reduced
 
 
 def test_whole_sessions_are_held_out_from_three_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tray_agent import app
-from tray_agent.clients.cli import dry_run
+from tray_agent.clients.cli import dry_run, region_pick
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.daemon.control import request
 from tray_agent.errors import PlatformUnavailable
@@ -42,6 +42,9 @@ def add_parser(subparsers: Any) -> None:
         verb.set_defaults(run=_ask)
         if name == "play":
             _add_play(verb)
+        if name == "watch":
+            region_pick.add_pick(verb, "it is written into games.yaml, so that the agent looks there when it plays")
+            verb.set_defaults(run=_watch)
     _add_record(subparsers)
     release = subparsers.add_parser(
         "release-all", help="let go of every key that was left pressed; works with the daemon dead"
@@ -54,6 +57,9 @@ def _add_record(subparsers: Any) -> None:
     text = "watch a game without learning meanwhile; `stop` ends it"
     record = subparsers.add_parser("record", help=text, description=text)
     record.add_argument("game", metavar="GAME", help="must be, or come, to the front")
+    region_pick.add_pick(record, "for this recording only, unless it is kept")
+    record.add_argument("--keep", action="store_true",
+                        help="write what was picked into games.yaml: the agent always looks there")  # fmt: skip
     record.add_argument("--minutes", type=float, metavar="M", help="end it after M minutes")
     record.add_argument("--json", action="store_true", help="print one JSON object")
     record.add_argument("--wait", type=float, default=15.0, metavar="S",
@@ -62,9 +68,10 @@ def _add_record(subparsers: Any) -> None:
 
 
 def _add_play(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--output", choices=("keys", "log"), default="keys",
-                      help="log: play only if the daemon was started with --output log, so that nothing can be "
-                      "pressed; tells where it writes what would be")  # fmt: skip
+    verb.add_argument("--output", choices=("log", "keys", "pad"),
+                      help="play only if nothing else is used. log: nothing is pressed at all (the daemon was started "
+                      "with --output log), and it tells where it writes what would be; keys: keyboard and mouse; pad: "
+                      "a gamepad. Left out: whatever the game's controls are")  # fmt: skip
     dry_run.add_arguments(verb)
     verb.set_defaults(run=_play)
 
@@ -75,10 +82,8 @@ def _play(args: argparse.Namespace) -> int:
     if args.bundle is not None or args.video is not None:
         print("tray-agent play: --bundle and --video belong to --from-session", file=sys.stderr)
         return ExitCode.USAGE
-    if args.output == "keys":
-        return _ask(args)
-    code = _ask(args, "play_log")
-    if code == ExitCode.OK:
+    code = _ask(args, f"play_{args.output}" if args.output else "")
+    if code == ExitCode.OK and args.output == "log":
         print(f"nothing is pressed; what would be goes to {app.would_press()}", file=sys.stderr)
     return code
 
@@ -89,6 +94,14 @@ def _run(args: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
+def _watch(args: argparse.Namespace) -> int:
+    if args.pick:
+        request(app.socket_path(), {"op": "status"})  # without a daemon nothing is picked in vain
+        if region_pick.picked(load_settings().games.values(), keep=True) is None:
+            return ExitCode.REFUSED
+    return _ask(args)
+
+
 def _ask(args: argparse.Namespace, operation: str = "") -> int:
     if args.verb in {"watch", "play"}:
         needed = "game_in_front" if args.verb == "play" else "game"
@@ -97,9 +110,18 @@ def _ask(args: argparse.Namespace, operation: str = "") -> int:
 
 
 def _record(args: argparse.Namespace) -> int:
-    load_settings().game(args.game)
+    if args.keep and not args.pick:
+        print("tray-agent record: --keep belongs to --pick", file=sys.stderr)
+        return ExitCode.USAGE
+    profile = load_settings().game(args.game)
+    wanted: dict[str, Any] = {"op": "record", "game": args.game, "minutes": args.minutes}
+    if args.pick:
+        request(app.socket_path(), {"op": "status"})  # without a daemon nothing is picked in vain
+        if (rect := region_pick.picked([profile], args.keep)) is None:
+            return ExitCode.REFUSED
+        wanted["region"] = rect
     _wait_for_game(lambda status: bool(status["game"] == args.game), args.wait)
-    return _tell(args, request(app.socket_path(), {"op": "record", "game": args.game, "minutes": args.minutes}))
+    return _tell(args, request(app.socket_path(), wanted))
 
 
 def _tell(args: argparse.Namespace, answer: dict[str, Any]) -> int:

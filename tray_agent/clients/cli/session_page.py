@@ -1,6 +1,7 @@
-"""`tray-agent sessions show --html`: a session as one HTML file to look at (main thread)."""
+"""`tray-agent sessions show --html` and `sessions play`: a session as one HTML file to look at (main thread)."""
 
 import argparse
+import sys
 import time
 import webbrowser
 from pathlib import Path
@@ -21,10 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--html", type=Path, nargs="?", const=Path(), metavar="FILE",
         help="make a page to look at instead: film, sound and keys on a time axis; in the cache folder without FILE",
     )  # fmt: skip
+    add_bundle(parser)
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """The option for a policy beside the player."""
     parser.add_argument(
         "--bundle", type=Path, metavar="B", help="folder of a bundle; the page shows what it would press"
     )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
 
 
 def is_wanted(args: argparse.Namespace) -> bool:
@@ -38,9 +44,27 @@ def make_page(args: argparse.Namespace, session: Path) -> int:
     Raises:
         SessionError, BundleError: see `write_page`.
     """
+    out = args.html.absolute() if args.html not in {None, Path()} else _cached(session)
+    _write(args, session, out)
+    if args.open:
+        _open(out)
+    return ExitCode.OK
+
+
+def play(args: argparse.Namespace, session: Path) -> int:
+    """Write the page into the cache folder and open it; the exit code says whether it was opened.
+
+    Raises:
+        SessionError, BundleError: see `write_page`.
+    """
+    out = _cached(session)
+    _write(args, session, out)
+    return ExitCode.OK if _open(out) else ExitCode.UNAVAILABLE
+
+
+def _write(args: argparse.Namespace, session: Path, out: Path) -> None:
     from tray_agent.page.write import write_page
 
-    out = args.html.absolute() if args.html not in {None, Path()} else _cached(session)
     began = time.monotonic()
     console = Console(stderr=True)
     with console.status("reading") as line:
@@ -50,9 +74,13 @@ def make_page(args: argparse.Namespace, session: Path) -> int:
         print_json({"ok": True, "page": str(out), "bytes": size})
     else:
         print(out)
-    if args.open and not webbrowser.open(out.as_uri()):
-        console.print("no browser was found; open the file yourself")
-    return ExitCode.OK
+
+
+def _open(page: Path) -> bool:
+    if webbrowser.open(page.as_uri()):
+        return True
+    print("no browser was found; open the file yourself", file=sys.stderr)
+    return False
 
 
 def _cached(session: Path) -> Path:

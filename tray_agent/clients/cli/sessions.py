@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from tray_agent.clients.cli import session_edits, session_forget, session_page
+from tray_agent.clients.cli import export_sessions, session_edits, session_forget, session_page
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.clients.cli.plain_numbers import duration, position, size_text, time_text
 from tray_agent.clients.cli.session_answers import Handler, guarded, print_json, sessions_root
@@ -18,7 +18,7 @@ _WHICH = "SESSION is a folder, a name, how a name begins, latest, or GAME/latest
 def add_parser(subparsers: Any) -> None:
     """Add the verb `sessions`; the parsed arguments carry `run(args) -> int`."""
     sessions = subparsers.add_parser(
-        "sessions", help="what was recorded: list, show, keep, delete, trim, repair, forget"
+        "sessions", help="what was recorded: list, show, play, export, keep, delete, trim, repair, forget"
     )
     verbs = sessions.add_subparsers(dest="sessions_verb", required=True, metavar="VERB")
     _verb(verbs, "list", _list, "show every session").add_argument(
@@ -27,6 +27,10 @@ def add_parser(subparsers: Any) -> None:
     showing = _verb(verbs, "show", _show, "tell all about one session, or make a page of it to look at")
     _session(showing)
     session_page.add_arguments(showing)
+    playing = _verb(verbs, "play", _play, "open a session in the browser: film, sound, and what was pressed")
+    _session(playing)
+    session_page.add_bundle(playing)
+    export_sessions.add_parser(verbs)
     _add_edits(verbs)
     forget = _verb(verbs, "forget", session_forget.forget_last, "delete whatever was recorded last, kept or not")
     forget.add_argument("--last", type=duration, required=True, metavar="TIME", help="30s, 10m, 2h or 1d")
@@ -118,6 +122,10 @@ def _show(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_described(found)))
     return ExitCode.OK
+
+
+def _play(args: argparse.Namespace) -> int:
+    return session_page.play(args, find_session(sessions_root(), args.session))
 
 
 def _described(found: Details) -> list[str]:

@@ -3,20 +3,16 @@
 `find_active` is shared with the guard's backend; it imports nothing but the standard library and python-xlib.
 """
 
-import contextlib
-import select
 import socket
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from Xlib import X, Xatom, Xcursorfont, error
+from Xlib import X, Xatom, error
 from Xlib.display import Display
 from Xlib.ext import res
 from Xlib.xobject.drawable import Window
 
 from tray_agent.core.events import WindowInfo
-from tray_agent.errors import CaptureLost, PlatformUnavailable
+from tray_agent.errors import CaptureLost
 from tray_agent.platforms.x11 import connection
 
 _DELETED = " (deleted)"
@@ -130,59 +126,6 @@ def _pid_by_server(display: Display, window: Window) -> int:
     return next((int(found.value[0]) for found in reply.ids if len(found.value)), 0)
 
 
-@contextlib.contextmanager
-def _grabbed_pointer(display: Display) -> Iterator[None]:
-    mask = X.ButtonPressMask | X.ButtonReleaseMask
-    cursor = _cross(display)
-    root = display.screen().root
-    status = root.grab_pointer(False, mask, X.GrabModeAsync, X.GrabModeAsync, X.NONE, cursor, X.CurrentTime)
-    if status != X.GrabSuccess:
-        raise PlatformUnavailable("Another program holds the mouse, so that no window can be picked", "Close its menu")
-    try:
-        yield
-    finally:
-        display.ungrab_pointer(X.CurrentTime)
-        display.sync()
-
-
-def _cross(display: Display) -> object:
-    """A cursor that shows that something is to be picked; the default one where the font is missing."""
-    font = display.open_font("cursor")
-    if font is None:
-        return X.NONE
-    shape = Xcursorfont.crosshair
-    return font.create_glyph_cursor(font, shape, shape + 1, (0, 0, 0), (65535, 65535, 65535))
-
-
-def _picked(display: Display, timeout_s: float) -> WindowInfo | None:
-    deadline = time.monotonic() + timeout_s
-    while not display.pending_events():
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([display.fileno()], [], [], left)[0]:
-            return None
-    event = display.next_event()
-    if event.type != X.ButtonPress:
-        return None
-    if event.detail != 1:
-        raise PlatformUnavailable("No window was picked: only a click with the first mouse button picks one")
-    try:
-        return describe(display, _client(display, event.child) if event.child else display.screen().root)
-    except error.XError as failure:
-        raise PlatformUnavailable("The window that was clicked closed at once", "Pick again") from failure
-
-
-def _client(display: Display, top: Window) -> Window:
-    """The program's own window inside of the frame that a window manager put around it."""
-    state = display.get_atom("WM_STATE")
-    layer = [top]
-    while layer:
-        for window in layer:
-            if window.get_full_property(state, X.AnyPropertyType) is not None:
-                return window
-        layer = [child for window in layer for child in window.query_tree().children]
-    return top
-
-
 class X11WindowProbe:
     """Tells which window is in front."""
 
@@ -204,26 +147,6 @@ class X11WindowProbe:
             raise CaptureLost("the window in front is not known: the probe is not started")
         try:
             return find_active(self._display)
-        except connection.LOST as failure:
-            raise CaptureLost(f"the X display has gone: {failure}") from failure
-
-    @contextlib.contextmanager
-    def picking(self) -> Iterator[Callable[[float], WindowInfo | None]]:
-        """Let the user click on a window: `with probe.picking() as pick: found = pick(timeout_s)`.
-
-        `pick` returns the window under the click (the whole screen for the bare desktop), None when `timeout_s`
-        passed without one. The click itself reaches no program.
-
-        Raises:
-            PlatformUnavailable: another program holds the mouse, or another button than the first was pressed.
-            CaptureLost: the display has gone.
-        """
-        if self._display is None:
-            raise CaptureLost("no window can be picked: the probe is not started")
-        display = self._display
-        try:
-            with _grabbed_pointer(display):
-                yield lambda timeout_s: _picked(display, timeout_s)
         except connection.LOST as failure:
             raise CaptureLost(f"the X display has gone: {failure}") from failure
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tray_agent.errors import SessionError
 from tray_agent.sessions.address import RemoteSession
 from tray_agent.sessions.layout import MARKS, METADATA, TICKS, VIDEO, game_folder
 from tray_agent.sessions.reader import SessionReader
+from tray_agent.training.offline.reduced import ReducedSession, can_be_reduced
 
 WHOLE = 3
 """From so many sessions on, whole ones are kept out of learning."""
@@ -28,6 +29,7 @@ class Recordings:
         game, vector, spec: as the newest session tells.
         readers: by name, oldest first.
         held_out: names of those that are kept out of learning as a whole.
+        reduced: names of those whose pictures are larger, and reduced as they are read.
     """
 
     game: str
@@ -35,6 +37,7 @@ class Recordings:
     spec: PolicySpec
     readers: dict[str, SessionReader]
     held_out: frozenset[str]
+    reduced: frozenset[str] = frozenset()
 
     def to_json(self, fetched: Mapping[Path, RemoteSession] | None = None) -> list[dict[str, Any]]:
         """What a run's folder keeps of them.
@@ -83,6 +86,8 @@ def _within(folder: Path) -> list[Path]:
 def open_recordings(folders: Sequence[Path], game: str, held_out: Collection[str], skip: Skip) -> Recordings:
     """Open those that can be learned from together: the game's, with controls, rate and picture of the newest.
 
+    Larger pictures than the newest session's are reduced to its size.
+
     Args:
         folders: of sessions.
         game: sessions of others are left out.
@@ -96,15 +101,21 @@ def open_recordings(folders: Sequence[Path], game: str, held_out: Collection[str
     if not readers:
         raise SessionError(f"no sessions of {game} that can be used. Watch it first, or name the folders they are in")
     newest = readers[max(readers)]
-    fitting = {name: readers[name] for name in sorted(readers) if readers[name].spec.digest == newest.spec.digest}
-    for name in sorted(readers.keys() - fitting.keys()):
-        skip(name, f"recorded with another {_differing(readers[name].spec, newest.spec)} than the newest session")
+    fitting: dict[str, SessionReader] = {}
+    for name in sorted(readers):
+        if readers[name].spec == newest.spec:
+            fitting[name] = readers[name]
+        elif can_be_reduced(readers[name].spec, newest.spec):
+            fitting[name] = ReducedSession(readers[name].folder, newest.spec)
+        else:
+            skip(name, _differing(readers[name].spec, newest.spec))
     if strangers := sorted(set(held_out) - fitting.keys()):
         raise SessionError(f"--held-out {' '.join(strangers)}: no such session; there are {', '.join(fitting)}")
     out = frozenset(held_out) or _every_sixth(list(fitting))
     if not fitting.keys() - out:
         raise SessionError("every session is held out; leave one to learn from")
-    return Recordings(game, newest.info.vector, newest.spec, fitting, out)
+    reduced = frozenset(name for name, reader in fitting.items() if isinstance(reader, ReducedSession))
+    return Recordings(game, newest.info.vector, newest.spec, fitting, out, reduced)
 
 
 def _readers(folders: Sequence[Path], game: str, skip: Skip) -> dict[str, SessionReader]:
@@ -126,9 +137,25 @@ def _readers(folders: Sequence[Path], game: str, skip: Skip) -> dict[str, Sessio
     return readers
 
 
-def _differing(spec: PolicySpec, wanted: PolicySpec) -> str:
-    mine, theirs = spec.to_json(), wanted.to_json()
-    return ", ".join(name for name in theirs if mine[name] != theirs[name])
+def _differing(spec: PolicySpec, newest: PolicySpec) -> str:
+    """A sentence."""
+    mine, wanted = _in_words(spec), _in_words(newest)
+    differing = [name for name in mine if mine[name] != wanted[name]]
+    here, there = (", ".join(words[name] for name in differing) for words in (mine, wanted))
+    return f"it has {here}; the newest session, which decides, has {there}"
+
+
+def _in_words(spec: PolicySpec) -> dict[str, str]:
+    """What of a spec must be the same in all sessions."""
+    rest = {name: f"{name} {value}" for name, value in spec.to_json().items()}
+    for name in ("rate_hz", "frame_width", "frame_height", "controls", "audio"):
+        del rest[name]
+    return {
+        "rate": f"{spec.rate_hz:g} ticks a second",
+        "picture": f"pictures of {spec.frame_width}x{spec.frame_height}",
+        "controls": f"the controls {' '.join(spec.controls.names)}",
+        "sound": "sound" if spec.audio else "no sound",
+    } | rest
 
 
 def _every_sixth(names: Sequence[str]) -> frozenset[str]:
@@ -171,4 +198,4 @@ def as_before(kept: Sequence[dict[str, Any]], game: str) -> Recordings:
     found = open_recordings(folders, game, (), lambda name, why: problems.append(f"{name}: {why}"))
     if problems:
         raise SessionError(f"the sessions that the run began with can't all be used any more: {'; '.join(problems)}")
-    return Recordings(found.game, found.vector, found.spec, found.readers, frozenset(held_out))
+    return replace(found, held_out=frozenset(held_out))

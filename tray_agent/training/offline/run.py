@@ -159,6 +159,9 @@ class Run:
             f"{len(found.readers)} sessions, {ticks} ticks, {ticks / found.spec.rate_hz / 60:.1f} minutes of "
             f"{found.game}; kept out of learning: {held_out}"
         )
+        if found.reduced:
+            size = f"{found.spec.frame_width}x{found.spec.frame_height}"
+            self._progress.say(f"{len(found.reduced)} of them have larger pictures, which are reduced to {size}")
         if self._skipped:
             self._progress.say(f"{len(self._skipped)} sessions are left out")
 
