@@ -3,6 +3,7 @@
 import argparse
 import math
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -158,10 +159,15 @@ def test_recorded_play_is_measured(tmp_path: Path) -> None:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
+def _asked(log: list[tuple[int, int]], first: int, end: int) -> range:
+    log.append((first, end))
+    return range(first, end)
+
+
 def test_readers_take_turns_with_the_same_windows(tmp_path: Path) -> None:
     """In each round other windows, within the session."""
     asked: dict[str, list[tuple[int, int]]] = {"ours": [], "opencv": []}
-    ways = {name: session_read.Way(lambda a, b, asked=asked[name]: asked.append((a, b)), []) for name in asked}
+    ways = {name: session_read.Way(partial(_asked, asked[name]), []) for name in asked}
     rates = session_read.in_turns(ways, 9, 8, 20, 3)
     assert asked["ours"] == asked["opencv"]
     assert len(asked["ours"]) == 60
@@ -185,8 +191,19 @@ def test_opencv_reads_the_same_pictures(play: Play, tmp_path: Path) -> None:
     way = session_read.best_opencv(play.session / VIDEO, session, 8, tmp_path)
     session_read.forget(way.files)
     for first in (0, 17, 42, 5):
-        assert session_read._alike(way.read(first, first + 8), session.frames(first, first + 8))
-    assert not session_read._alike(way.read(0, 7), session.frames(0, 8))
+        assert np.array_equal(way.read(first, first + 8), session.frames(first, first + 8))
+
+
+def test_pictures_of_other_ticks_are_noticed(play: Play) -> None:
+    """Also such as differ little; other colours are not minded."""
+    session = SessionReader(play.session)
+    shown = session.frames(17, 25)
+    assert session_read.is_window(session, 17, list(shown))
+    assert session_read.is_window(session, 17, list(shown // 2 * 2))
+    for wrong in (session.frames(18, 26), session.frames(9, 17), shown // 2, shown[:0]):
+        assert not session_read.is_window(session, 17, list(wrong))
+    with pytest.raises(WorkerFailed, match="opencv did not read"):
+        session_read.in_turns({"opencv": session_read.Way(lambda a, b: shown[:7], [])}, 50, 8, 1, 1)
 
 
 # -- training --------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from tray_agent.runtime.pacer import Pacer
 from tray_agent.sessions.reader import SessionReader
 
 TITLE = "film"
-_PICTURES = 24
+_PICTURES = 10
 _ROWS = 24  # sent at once: a request of X11 has 256 KiB at most
 _FRONT_S = 20.0
 

@@ -29,20 +29,20 @@ from tray_agent.runtime.pacer import Pacer
 from tray_agent.sessions.writer import SessionWriter
 from tray_agent.stage.daemon import StagedDaemon
 from tray_agent.stage.desk import NestedDesk
-from tray_agent.stage.displays import START_S
 
 _SCREEN = (1920, 1080)
 _FRAME = (112, 63)  # what `tray-agent games add` gives a window of that shape
 _RATE_HZ = 20.0
 _SHOWN_HZ = 30
 _GAME = "film"
+_START_S = 60.0
 _SETTLE_S = 3.0
 _PARTS_S = 10.0
 _LEAST_SHARE = 0.9
 _PROFILE = f"""\
 games:
   {_GAME}:
-    vector: 1
+    vector: 100
     match: {{title: '^{TITLE}$'}}
     controls: {{keys: [{", ".join(KEYS)}]}}
     rate_hz: {_RATE_HZ:g}
@@ -70,7 +70,7 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
         stack.callback(desk.close)
         desk.start()
         command = [sys.executable, "-P", "-m", "tray_agent.bench.film_game", str(session), str(_SHOWN_HZ)]
-        handle = int(desk.displays.line_of(desk.displays.run(command, desk.display, pipes=True), START_S))
+        handle = int(desk.displays.line_of(desk.displays.run(command, desk.display, pipes=True), _START_S))
         desk.await_window(lambda window: window.handle == handle and window.rect == (0, 0, *_SCREEN))
         metrics = _recorded(desk, home, options.seconds)
         progress("  capture and writer alone ...")
@@ -87,7 +87,7 @@ def _recorded(desk: NestedDesk, home: Path, seconds: float) -> dict[str, float |
     try:
         daemon.wait(
             lambda status: bool(status["game_in_front"] and status["ticks"]["running"]),
-            START_S,
+            _START_S,
             lambda: _play(hands, 0.2),
         )
         daemon.ask("record", game=_GAME)

@@ -8,10 +8,15 @@ import numpy as np
 from tray_agent.bench.figures import progress
 from tray_agent.core.media import Pixels
 from tray_agent.core.sample import TickFlag, TickSample
+from tray_agent.daemon.watcher import Watcher
 from tray_agent.evaluation.cell import OURS, SEED_STRIDE, Cell
-from tray_agent.evaluation.recording import new_watcher, player_of
+from tray_agent.evaluation.recording import player_of
 from tray_agent.play.lockstep import LockstepGame
+from tray_agent.sessions.layout import new_folder
+from tray_agent.sessions.writer import SessionWriter
 from tray_agent.settings.snapshot import load_settings
+
+_NEVER_IDLE_S = 1e9  # a scripted player that waits is playing
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,10 @@ class Plays:
         game = LockstepGame(name, spec, player_of(Cell(name, OURS)), SEED_STRIDE)
         game.start()
         try:
-            watcher = new_watcher(game, profile, spec, self.folder / f"{name}.{minutes:g}min", keeper)
+            folder = new_folder(self.folder / f"{name}.{minutes:g}min", name)
+            writer = SessionWriter(folder, spec, name, profile.vector8, clock=game.desktop.clock, threaded=False)
+            writer.start()
+            watcher = Watcher(spec, writer, keeper, _NEVER_IDLE_S)
             for step in game.watch(round(minutes * 60 * spec.rate_hz) + 1):  # a tick's sample comes with the next tick
                 watcher.on_tick(step.seen, None)
             watcher.close()
@@ -67,7 +75,7 @@ class Plays:
         finally:
             game.close()
         pictures = np.stack(keeper.pictures) if keeper.pictures else np.zeros((0, 0, 0, 3), np.uint8)
-        return Play(name, watcher.writer.folder, pictures, (info.width, info.height))
+        return Play(name, folder, pictures, (info.width, info.height))
 
 
 class _Keeper:

@@ -34,6 +34,7 @@ LENGTHS = (8, 20)
 """Ticks in a window."""
 _TRIALS = 12
 _LIKE = 4.0  # grey levels on average, by which a picture may differ after another conversion of its colours
+_SHIFTS = 8  # so many ticks before and after a window are looked at: a seek that misses gives one of those
 _SEED = 1
 _LEROBOT = "lerobot.datasets.lerobot_dataset"
 _OURS, _OPENCV, _LOADER = "ours", "opencv", "lerobot"
@@ -44,7 +45,7 @@ class Way:
     """How windows are read.
 
     Attributes:
-        read: (first tick, ticks) -> pictures, one after the other.
+        read: (first tick, the one after the last) -> pictures, one after the other.
         files: what it reads from.
         about: for the notes.
     """
@@ -82,7 +83,9 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
     found.metrics = ratios(found.metrics) | found.metrics
     if "read_vs_lerobot" in found.metrics:
         found.missing.pop("read_vs_lerobot", None)
-        found.notes.append("read: lerobot decodes our own export (H.264 4:4:4, crf 8) and gives float tensors")
+        found.notes.append(
+            "read: lerobot decodes our own export (H.264 4:4:4, crf 8) and gives float tensors, with actions and times"
+        )
     return found
 
 
@@ -117,7 +120,8 @@ def in_turns(ways: dict[str, Way], ticks: int, length: int, windows: int, rounds
             forget(way.files)
             began = time.perf_counter()
             for first in firsts:
-                way.read(first, first + length)
+                if len(way.read(first, first + length)) != length:
+                    raise WorkerFailed(f"{name} did not read ticks {first} to {first + length}")
             rates[name].append(windows * length / (time.perf_counter() - began))
     return {name: statistics.median(found) for name, found in rates.items()}
 
@@ -180,20 +184,22 @@ def best_opencv(video: Path, session: SessionReader, length: int, folder: Path) 
             began = time.perf_counter()
             got = [way.read(first, first + length) for first in firsts[::-1]][::-1]
             took_s = time.perf_counter() - began
-            if took_s < least_s and all(
-                _alike(pictures, session.frames(first, first + length))
-                for pictures, first in zip(got, firsts, strict=True)
-            ):
+            if took_s < least_s and all(map(partial(is_window, session), firsts, got)):
                 best, least_s = way, took_s
     if best is None:
         raise WorkerFailed("OpenCV finds the right pictures neither in the session's video nor in an MP4 of it")
     return best
 
 
-def _alike(got: Sequence[npt.NDArray[Any]], wanted: npt.NDArray[Any]) -> bool:
-    if len(got) != len(wanted):
+def is_window(session: SessionReader, first: int, got: Sequence[npt.NDArray[Any]]) -> bool:
+    """Whether these are the pictures from that tick on, in other colours at most, and no others are more like them."""
+    length = len(got)
+    if not length:
         return False
-    return bool(np.abs(np.stack(got).astype(np.float32) - wanted).mean() < _LIKE)
+    begin, end = max(0, first - _SHIFTS), min(len(session), first + length + _SHIFTS)
+    around, shown = session.frames(begin, end).astype(np.float32), np.stack(got).astype(np.float32)
+    apart = [float(np.abs(around[at : at + length] - shown).mean()) for at in range(end - begin - length + 1)]
+    return apart[first - begin] == min(apart) < _LIKE
 
 
 def as_mp4(video: Path, copy: Path, rate_hz: float) -> None:
@@ -203,9 +209,9 @@ def as_mp4(video: Path, copy: Path, rate_hz: float) -> None:
         (stream,) = source.streams.video
         into = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
-            if packet.size:
-                at, after = (packet.pts * packet.time_base, packet.dts * packet.time_base)
-                packet.pts, packet.dts = round(at / frame_s), round(after / frame_s)
+            if packet.pts is not None and packet.dts is not None:
+                step = packet.time_base / frame_s
+                packet.pts, packet.dts, packet.duration = round(packet.pts * step), round(packet.dts * step), 1
                 packet.time_base, packet.stream = frame_s, into
                 target.mux(packet)
 
@@ -240,7 +246,7 @@ def _lerobot(play: Play, session: SessionReader, length: int, folder: Path) -> W
         except Exception as error:  # noqa: BLE001 - whatever its many libraries raise
             problem = f"{type(error).__name__}: {error}"
             continue
-        if not _alike(shown, session.frames(_TRIALS, _TRIALS + length)):
+        if len(shown) != length or not is_window(session, _TRIALS, shown):
             raise WorkerFailed(f"lerobot gives other pictures of {play.game} than were recorded")
         files = [path for path in out.rglob("*") if path.is_file()]
         return Way(partial(_item, data), files, backend)
@@ -248,5 +254,5 @@ def _lerobot(play: Play, session: SessionReader, length: int, folder: Path) -> W
 
 
 def _item(data: Any, start: int, _stop: int) -> Any:
-    """A window as its loader gives it; the length is the data's."""
-    return data[start]
+    """Pictures of a window as its loader gives them; the length is the data's."""
+    return data[start][CAMERA]
