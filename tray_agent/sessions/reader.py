@@ -1,6 +1,7 @@
-"""Reads one session: finished, still growing, or cut off by a crash. No threads; one thread uses a reader.
+"""Reads one session: finished, still growing, or cut off by a crash. No threads of its own.
 
-Holds no file open between calls, so any number of sessions may be open at once.
+Holds no file open between calls, so any number of sessions may be open at once. One thread uses a reader; only `frames`
+may be called by several at the same time, as long as none calls `refresh`.
 """
 
 from collections.abc import Iterator

@@ -20,6 +20,8 @@ from tray_agent.sessions.matroska import BlockIndex
 GROW_ONLY = {"live": "1", "flush_packets": "1", "cluster_time_limit": "1"}
 """Muxer options: never seek back, hand every cluster to the system at once, one packet a cluster."""
 
+_GBR = (1, 2, 0)  # the planes' places in RGB
+
 
 class VideoWriter:
     """Appends frames. One thread."""
@@ -61,7 +63,10 @@ class VideoWriter:
 
 
 class VideoReader:
-    """Random access to the frames of a finished, growing or cut-off file. One thread; holds no file open."""
+    """Random access to the frames of a finished, growing or cut-off file; holds no file open.
+
+    Several threads may `read` at the same time, as long as none calls `refresh` meanwhile.
+    """
 
     def __init__(self, path: Path, width: int, height: int) -> None:
         self._path = path
@@ -69,7 +74,7 @@ class VideoReader:
         self._index = BlockIndex(path)
         self._keyframes: list[int] = []
         self._seen = 0
-        self._decoder: av.VideoCodecContext | None = None
+        self._idle: list[av.VideoCodecContext] = []  # decoders that nobody uses; as many as ever read at once
         self.refresh()
 
     def __len__(self) -> int:
@@ -138,18 +143,24 @@ class VideoReader:
             got = self._place(picture, got, start, out)
         if got != stop:
             raise ValueError(f"{got - first} of {stop - first} frames came out")
+        self._idle.append(decoder)
 
     @staticmethod
     def _place(picture: av.VideoFrame, number: int, start: int, out: npt.NDArray[np.uint8]) -> int:
         if number >= start:
-            out[number - start] = picture.to_ndarray()  # planar GBR comes out as RGB, without a conversion pass
+            pixels = out[number - start]
+            for channel, plane in zip(_GBR, picture.planes, strict=True):  # in place: PyAV's own way makes a copy more
+                rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
+                pixels[..., channel] = rows[:, : plane.width]
         return number + 1
 
     def _fresh_decoder(self) -> av.VideoCodecContext:
-        if self._decoder is None:
+        """One that is the caller's own until it is put back."""
+        try:
+            decoder = self._idle.pop()
+        except IndexError:
             decoder = av.VideoCodecContext.create("h264", "r")
             decoder.extradata = self._index.codec_private
             decoder.thread_count = 1
-            self._decoder = decoder
-        self._decoder.flush_buffers()
-        return self._decoder
+        decoder.flush_buffers()
+        return decoder
