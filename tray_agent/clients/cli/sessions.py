@@ -132,7 +132,7 @@ def _described(found: Details) -> list[str]:
         f"length    {time_text(one.seconds)}, paused {found.pauses} times for {time_text(found.paused_s)}",
         f"ticks     {found.ticks} ({flags})" if flags else f"ticks     {found.ticks}",
         f"rate      {found.rate_hz:g} a second asked, {came} achieved, {found.dropped} dropped",
-        f"picture   {info.spec.frame_width}x{info.spec.frame_height}",
+        f"picture   {info.spec.frame_width}x{info.spec.frame_height}, quality {info.quality}",
         _sound_line(found),
         f"events    {found.events}",
         f"made by   {one.recorder or 'unknown'} ({', '.join(f'{k} {v}' for k, v in info.tools.items())})",
