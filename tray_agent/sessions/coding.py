@@ -1,0 +1,92 @@
+"""How pictures are coded in `video.mkv` at each quality, and their way from RGB to the codec's planes and back (PyAV).
+
+Lossless pictures stay RGB. The others become luma and two colour differences (ITU-R BT.601, full range) at full
+resolution: a thing two pixels wide has no colour left where colours are halved. Why these numbers, and why no hardware
+encoder: decisions/0015-lossy-video.md.
+"""
+
+from dataclasses import dataclass
+
+import av
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from tray_agent.core.media import Pixels, VideoQuality
+
+_RGB = "rgb24"
+_FLAT = "yuv444p"
+_BT601 = 5  # the matrix in ITU-T H.273
+_EXACT = (
+    Interpolation.POINT
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+)
+"""The same numbers on every processor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How one quality is coded.
+
+    Attributes:
+        encoder: name in FFmpeg.
+        pix_fmt: what it takes.
+        options: of the encoder.
+        keyframe_s: seconds from one frame that stands for itself to the next.
+        cluster_ms: frames of so long are written together.
+    """
+
+    encoder: str
+    pix_fmt: str
+    options: dict[str, str]
+    keyframe_s: float
+    cluster_ms: int
+
+
+def _lossy(crf: int) -> Coding:
+    # tune: no B-frames and no looking ahead, so that frame i is packet i and none waits. psy would add texture that
+    # was not there.
+    options = {"crf": str(crf), "preset": "medium", "tune": "zerolatency", "psy": "0"}
+    return Coding("libx264", _FLAT, options, keyframe_s=2.0, cluster_ms=250)
+
+
+CODINGS: dict[VideoQuality, Coding] = {
+    "lossless": Coding(
+        "libx264rgb", _RGB, {"qp": "0", "preset": "ultrafast", "tune": "zerolatency"}, keyframe_s=0.5, cluster_ms=1
+    ),
+    "high": _lossy(23),
+    "small": _lossy(28),
+}
+
+
+def describe_colours(context: av.VideoCodecContext, coding: Coding) -> None:
+    """Tell players which colours the planes mean."""
+    if coding.pix_fmt != _RGB:
+        context.color_range, context.colorspace = ColorRange.JPEG, _BT601
+
+
+class Converter:
+    """Between RGB and the codec's planes. One thread."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def to_frame(self, pixels: Pixels, pix_fmt: str) -> av.VideoFrame:
+        """C-contiguous RGB (h, w, 3) as the encoder takes it."""
+        frame = av.VideoFrame.from_ndarray(pixels, format=_RGB)
+        if pix_fmt == _RGB:
+            return frame
+        return self._reformatter.reformat(
+            frame, format=pix_fmt, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG,
+            interpolation=_EXACT,
+        )  # fmt: skip
+
+    def to_pixels(self, frame: av.VideoFrame) -> Pixels:
+        """A decoded frame as RGB (h, w, 3), uint8."""
+        if frame.format.is_rgb:  # planar GBR comes out as RGB, without a conversion pass
+            return frame.to_ndarray()
+        converted = self._reformatter.reformat(
+            frame, format=_RGB, src_colorspace=Colorspace.ITU601, src_color_range=ColorRange.JPEG, interpolation=_EXACT
+        )
+        return converted.to_ndarray()
