@@ -43,7 +43,8 @@ def _add_edits(verbs: Any) -> None:
     _session(keeping)
     keeping.add_argument("--off", action="store_true", help="take the mark away")
     keeping.add_argument("--note", default="", metavar="TEXT", help="what it is kept for")
-    trim = _verb(verbs, "trim", session_edits.trim_one, "keep a stretch of a session, under a new name")
+    kept = "keep a stretch of a session, under a new name; where pictures are not lossless it may begin 2 s later"
+    trim = _verb(verbs, "trim", session_edits.trim_one, kept)
     _session(trim)
     for name, dest in (("--from", "first"), ("--to", "last")):
         trim.add_argument(name, dest=dest, type=position, metavar="TIME", help="90, 1:30 or 0:01:30 since its start")
