@@ -31,15 +31,17 @@ def options(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-@pytest.fixture
-def play(tmp_path: Path) -> Play:
+@pytest.fixture(params=["lossless", "high"])
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     """Two seconds and a half of a square that moves over a picture, and the session of it."""
     random = np.random.default_rng(1)
     pictures = np.repeat(random.integers(0, 256, (1, 48, 64, 3), np.uint8), 50, axis=0)
     for number, picture in enumerate(pictures):
         picture[20:28, number : number + 8] = 255
     folder = tmp_path / "sessions" / "game" / "one"
-    writer = SessionWriter(folder, MOVING, "game", [0.0] * 8, clock=ManualClock(), threaded=False)
+    writer = SessionWriter(
+        folder, MOVING, "game", [0.0] * 8, clock=ManualClock(), threaded=False, quality=request.param
+    )
     writer.start()
     silence, action = np.zeros(MOVING.audio_shape, np.float32), np.zeros(1, np.float32)
     for tick, picture in enumerate(pictures):
@@ -133,21 +135,25 @@ def test_ffmpegs_size_is_that_at_our_quality() -> None:
 
 
 def test_ffmpeg_gets_the_same_frames_at_the_same_quality(play: Play, tmp_path: Path) -> None:
-    """Lossless as the session is, in the same colours: what it wrote decodes to the very frames."""
+    """In the same pixel format; without loss where the session has none, else at its PSNR."""
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")
+    session = SessionReader(play.session)
+    ours = session_disk.psnr_of(play.pictures, session.frames(0, len(session)))
     size = session_disk.ffmpeg_bytes(play, tmp_path)
-    assert size == (tmp_path / "game.ffmpeg.mkv").stat().st_size
-    assert session_disk.psnr_of(play.pictures, session_disk._decoded(tmp_path / "game.ffmpeg.mkv")) == math.inf
-    rough = np.clip(play.pictures.astype(int) + np.random.default_rng(2).integers(-9, 9, play.pictures.shape), 0, 255)
-    lossy = Play("game", play.session, rough.astype(np.uint8), play.source)  # as if the session had lost as much
-    assert 0 < session_disk.ffmpeg_bytes(lossy, tmp_path) < play.pictures.nbytes
+    theirs = session_disk.psnr_of(play.pictures, session_disk.decoded(tmp_path / "game.ffmpeg.mkv"))
+    written = (tmp_path / "game.ffmpeg.mkv").stat().st_size
+    if session.info.quality == "lossless":
+        assert (ours, theirs, size) == (math.inf, math.inf, written)
+    else:
+        assert abs(ours - theirs) < 2.0  # the last whole crf that was tried
+        assert 0.5 * written < size < 2 * written
 
 
 def test_recorded_play_is_measured(tmp_path: Path) -> None:
     """A real game for three seconds: pictures kept are those of the session, and there is a figure for it."""
     pytest.importorskip("ale_py", reason="ale-py is not installed")
-    plays = Plays(tmp_path)
+    plays = Plays(tmp_path, "high")
     found = session_disk.measure(plays, options("--games", "pong", "--minutes", "0.05"))
     play = plays.play("pong", 0.05)
     assert len(play.pictures) == len(SessionReader(play.session)) == 45
@@ -167,9 +173,9 @@ def _asked(log: list[tuple[int, int]], first: int, end: int) -> range:
 def test_readers_take_turns_with_the_same_windows(tmp_path: Path) -> None:
     """In each round other windows, within the session."""
     asked: dict[str, list[tuple[int, int]]] = {"ours": [], "opencv": []}
-    ways = {name: session_read.Way(partial(_asked, asked[name]), [], threads=len(name) // 3) for name in asked}
+    ways = {name: session_read.Way(partial(_asked, asked[name]), []) for name in asked}
     rates = session_read.in_turns(ways, 9, 8, 20, 3)
-    assert sorted(asked["ours"]) == sorted(asked["opencv"])
+    assert asked["ours"] == asked["opencv"]
     assert len(asked["ours"]) == 60
     assert set(asked["ours"]) == {(0, 8), (1, 9)}
     assert min(rates.values()) > 0
@@ -178,12 +184,11 @@ def test_readers_take_turns_with_the_same_windows(tmp_path: Path) -> None:
 def test_ratios_are_means_over_games_and_lengths() -> None:
     """Only of what was measured both ways."""
     rates = {f"read_{way}_per_s_{case}": rate for way, case, rate in (
-        ("ours", "a_8", 100.0), ("ours_1_thread", "a_8", 50.0), ("opencv", "a_8", 50.0),
-        ("ours", "b_8", 900.0), ("ours_1_thread", "b_8", 200.0), ("opencv", "b_8", 50.0), ("lerobot", "b_8", 90.0),
+        ("ours", "a_8", 100.0), ("opencv", "a_8", 50.0),
+        ("ours", "b_8", 900.0), ("opencv", "b_8", 50.0), ("lerobot", "b_8", 90.0),
     )}  # fmt: skip
     found = session_read.ratios(rates)
     assert (found["read_vs_opencv_seek"], found["read_vs_opencv_seek_min"]) == (6.0, 2.0)
-    assert found["read_vs_opencv_seek_1_thread"] == 2.0
     assert found["read_vs_lerobot"] == 10.0
     assert session_read.ratios({}) == {}
 
@@ -194,7 +199,7 @@ def test_opencv_reads_the_same_pictures(play: Play, tmp_path: Path) -> None:
     way = session_read.best_opencv(play.session / VIDEO, session, 8, tmp_path)
     session_read.forget(way.files)
     for first in (0, 17, 42, 5):
-        assert np.array_equal(way.read(first, first + 8), session.frames(first, first + 8))
+        assert session_read.is_window(session, first, way.read(first, first + 8))
 
 
 def test_pictures_of_other_ticks_are_noticed(play: Play) -> None:
@@ -247,7 +252,7 @@ def test_a_session_that_does_not_open_is_lost_as_a_whole(tmp_path: Path) -> None
 def test_writers_are_killed_and_their_sessions_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real kills."""
     monkeypatch.setattr(session_crash, "_LIVES_S", (0.2, 0.6))
-    found = session_crash.measure(Plays(tmp_path), options("--kills", "2", "--beside", "2"))
+    found = session_crash.measure(Plays(tmp_path, "high"), options("--kills", "2", "--beside", "2"))
     assert (found.metrics["crash_kills"], found.metrics["crash_opened"]) == (2, 2)
     assert 0 <= found.metrics["crash_max_lost_s"] <= 1.0
     assert list((tmp_path / "crash" / "game").iterdir()) == []
@@ -258,4 +263,4 @@ def test_a_writer_that_ends_by_itself_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(session_crash, "_COMMAND", (session_crash.sys.executable, "-c", "raise SystemExit(3)"))
     monkeypatch.setattr(session_crash, "_LIVES_S", (0.2, 0.3))
     with pytest.raises(WorkerFailed, match="code 3"):
-        session_crash.measure(Plays(tmp_path), options("--kills", "1"))
+        session_crash.measure(Plays(tmp_path, "high"), options("--kills", "1"))

@@ -3,7 +3,6 @@
 import json
 import stat
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -92,17 +91,6 @@ def test_one_reader_many_asks(tmp_path):
     for start, stop in ((-1, 2), (0, 91), (5, 4)):
         with pytest.raises(IndexError, match="90"):
             session.frames(start, stop)
-
-
-def test_several_threads_read_at_the_same_time(tmp_path):
-    """Each gets its own frames, whatever the others ask for meanwhile."""
-    _write(tmp_path / "s", SILENT, range(60))
-    session = SessionReader(tmp_path / "s")
-    starts = np.random.default_rng(1).integers(0, 50, 200).tolist()
-    with ThreadPoolExecutor(4) as pool:
-        windows = list(pool.map(lambda start: session.frames(start, start + 10), starts))
-    for start, window in zip(starts, windows, strict=True):
-        assert all(np.array_equal(window[i], pixels(start + i, 16, 12)) for i in range(10))
 
 
 def test_read_while_it_is_written(tmp_path):

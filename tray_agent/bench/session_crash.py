@@ -65,7 +65,12 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
         while len(losses) < options.kills:
             while started < options.kills and len(running) < options.beside:
                 started += 1
-                one = _Writer(plays.folder / "crash" / "game" / str(started), options.rate, chance.uniform(*_LIVES_S))
+                one = _Writer(
+                    plays.folder / "crash" / "game" / str(started),
+                    options.rate,
+                    plays.quality,
+                    chance.uniform(*_LIVES_S),
+                )
                 stack.callback(one.close)
                 running.append(one)
             _await_any(running)
@@ -122,12 +127,12 @@ def _since(last_ns: int, kept_ns: int) -> float:
 class _Writer:
     """A child that writes a session until it is killed, `lives_s` after its first tick."""
 
-    def __init__(self, folder: Path, rate_hz: float, lives_s: float) -> None:
+    def __init__(self, folder: Path, rate_hz: float, quality: str, lives_s: float) -> None:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self._lives_s = lives_s
         self._process = subprocess.Popen(
-            [*_COMMAND, str(folder), f"{rate_hz:g}"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            [*_COMMAND, str(folder), f"{rate_hz:g}", quality], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl+C is for us: we end them
         )  # fmt: skip
         self._due = float("inf")

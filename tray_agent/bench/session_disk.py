@@ -19,20 +19,29 @@ from tray_agent.bench.session_plays import Play, Plays
 from tray_agent.core.media import Pixels
 from tray_agent.errors import TrayAgentError, WorkerFailed
 from tray_agent.sessions.catalogue import disk_bytes
+from tray_agent.sessions.coding import put_pixels
 from tray_agent.sessions.layout import VIDEO
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.stage.displays import find_program
 
+_LOSSLESS = ("-qp", "0")
+_LOSSY = ("-tune", "psnr", "-crf")
 _TICKS_AN_HOUR = 20 * 3600
 _FFMPEG = "ffmpeg"
 _CRF = (1, 51)
+_FULL_RANGE = (
+    "scale=out_range=full:out_color_matrix=bt601:flags=neighbor+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+)
+"""The way our writer takes from RGB."""
+_AS_RGB = ("-c:v", "libx264rgb", "-pix_fmt", "rgb24")
+_AS_YUV = ("-vf", _FULL_RANGE, "-c:v", "libx264", "-pix_fmt", "yuv444p", "-color_range", "pc")
 _NOTES = (
     "disk: the pickle is {screen_frames, key_frames} with the session's own frames, as small as the policy sees them, "
     "and its actions; disk_vs_source_pickle is the same with frames of the game's own picture size (the old scripts "
     "pickled the screen as it was, which is larger still)",
     "disk: an hour has 72,000 ticks (20 Hz), whatever the game's own rate; slower ones change more from tick to tick",
-    "disk: ffmpeg gets the same frames, with -preset medium and its own keyframes; where we lose nothing it loses "
-    "nothing (qp 0), else its crf is the one of our PSNR (between two whole ones)",
+    "disk: ffmpeg gets the same frames in our pixel format, with -preset medium and its own keyframes; where we lose "
+    "nothing it loses nothing (qp 0), else its crf is the one of our PSNR (between two whole ones), with -tune psnr",
 )
 
 
@@ -114,12 +123,12 @@ def ffmpeg_bytes(play: Play, folder: Path) -> float:
     encode = partial(_encode, play.pictures, reader.spec.rate_hz, pixel_format(play.session / VIDEO), out)
     psnr = psnr_of(play.pictures, reader.frames(0, len(reader)))
     if math.isinf(psnr):
-        encode(("-qp", "0"))
+        encode(_LOSSLESS)
         return out.stat().st_size
 
     def at(crf: int) -> tuple[float, int]:
-        encode(("-crf", str(crf)))
-        return psnr_of(play.pictures, _decoded(out)), out.stat().st_size
+        encode((*_LOSSY, str(crf)))
+        return psnr_of(play.pictures, decoded(out)), out.stat().st_size
 
     return bytes_at(at, psnr)
 
@@ -157,18 +166,22 @@ def pixel_format(video: Path) -> str:
         return str(container.streams.video[0].codec_context.pix_fmt)
 
 
-def _decoded(video: Path) -> Pixels:
+def decoded(video: Path) -> Pixels:
+    """All its pictures, by our own way to RGB."""
+    pictures: list[Pixels] = []
     with av.open(str(video)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        for frame in container.decode(video=0):
+            pictures.append(np.empty((frame.height, frame.width, 3), np.uint8))
+            put_pixels(frame, pictures[-1])
+    return np.stack(pictures)
 
 
-def _encode(pictures: Pixels, rate_hz: float, pix_fmt: str, out: Path, quality: tuple[str, str]) -> None:
+def _encode(pictures: Pixels, rate_hz: float, pix_fmt: str, out: Path, quality: tuple[str, ...]) -> None:
     count, height, width, _ = pictures.shape
-    is_rgb = pix_fmt.startswith("gbr")
     command = [
         find_program(_FFMPEG), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-        "-r", f"{rate_hz:g}", "-i", "pipe:0", "-c:v", "libx264rgb" if is_rgb else "libx264",
-        "-pix_fmt", "rgb24" if is_rgb else pix_fmt, "-preset", "medium", *quality, str(out),
+        "-r", f"{rate_hz:g}", "-i", "pipe:0", *(_AS_RGB if pix_fmt.startswith("gbr") else _AS_YUV),
+        "-preset", "medium", *quality, str(out),
     ]  # fmt: skip
     done = subprocess.run(command, input=np.ascontiguousarray(pictures).data, capture_output=True, check=False)
     if done.returncode:

@@ -21,6 +21,7 @@ from tray_agent.bench.session_plays import Plays
 from tray_agent.bench.watch_scene import KEYS, RandomHands
 from tray_agent.core.clock import MonotonicClock
 from tray_agent.core.controls import Controls
+from tray_agent.core.media import VideoQuality
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import WorkerFailed
@@ -72,17 +73,18 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
         command = [sys.executable, "-P", "-m", "tray_agent.bench.film_game", str(session), str(_SHOWN_HZ)]
         handle = int(desk.displays.line_of(desk.displays.run(command, desk.display, pipes=True), _START_S))
         desk.await_window(lambda window: window.handle == handle and window.rect == (0, 0, *_SCREEN))
-        metrics = _recorded(desk, home, options.seconds)
+        metrics = _recorded(desk, home, plays.quality, options.seconds)
         progress("  capture and writer alone ...")
-        metrics |= _parts(desk.display, home)
+        metrics |= _parts(desk.display, home, plays.quality)
     return Found(metrics, [_NOTE])
 
 
-def _recorded(desk: NestedDesk, home: Path, seconds: float) -> dict[str, float | int]:
+def _recorded(desk: NestedDesk, home: Path, quality: VideoQuality, seconds: float) -> dict[str, float | int]:
     """By the daemon."""
     hands = RandomHands(desk.keyboard)
     daemon = StagedDaemon(desk.displays, desk.display, home, _GAME)
     daemon.configure("games.yaml", _PROFILE)
+    daemon.configure("tray_agent.yaml", f"recording: {{quality: {quality}}}\n")
     daemon.start()
     try:
         daemon.wait(
@@ -123,13 +125,15 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _parts(display: str, home: Path) -> dict[str, float | int]:
+def _parts(display: str, home: Path, quality: VideoQuality) -> dict[str, float | int]:
     """Cores that capture with reduction, and encoding with writing, take by themselves at that rate."""
     spec = PolicySpec(Controls(KEYS), _RATE_HZ, *_FRAME)
     silence, action = np.zeros(spec.audio_shape, np.float32), np.zeros(spec.controls.size, np.float32)
     clock = MonotonicClock()
     source = X11ScreenSource(_FRAME, display, clock)
-    writer = SessionWriter(home / "parts" / _GAME / "session", spec, _GAME, [0.0] * spec.vector_size, threaded=False)
+    writer = SessionWriter(
+        home / "parts" / _GAME / "session", spec, _GAME, [0.0] * spec.vector_size, threaded=False, quality=quality
+    )
     source.start()
     writer.start()
     pacer, capture_s, writer_s = Pacer(clock, _RATE_HZ), 0.0, 0.0

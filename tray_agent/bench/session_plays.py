@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tray_agent.bench.figures import progress
-from tray_agent.core.media import Pixels
+from tray_agent.core.media import Pixels, VideoQuality
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.daemon.watcher import Watcher
 from tray_agent.evaluation.cell import OURS, SEED_STRIDE, Cell
@@ -39,9 +39,15 @@ class Play:
 class Plays:
     """Plays under a folder, each recorded when it is first asked for. One thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Store."""
+    def __init__(self, folder: Path, quality: VideoQuality) -> None:
+        """Store.
+
+        Args:
+            folder: for all that is recorded.
+            quality: how closely pictures are kept.
+        """
         self.folder = folder
+        self.quality = quality
         self._known: dict[tuple[str, float, bool], Play] = {}
 
     def play(self, game: str, minutes: float, keep_pictures: bool = True) -> Play:
@@ -65,7 +71,9 @@ class Plays:
         game.start()
         try:
             folder = new_folder(self.folder / f"{name}.{minutes:g}min", name)
-            writer = SessionWriter(folder, spec, name, profile.vector8, clock=game.desktop.clock, threaded=False)
+            writer = SessionWriter(
+                folder, spec, name, profile.vector8, clock=game.desktop.clock, threaded=False, quality=self.quality
+            )
             writer.start()
             watcher = Watcher(spec, writer, keeper, _NEVER_IDLE_S)
             for step in game.watch(round(minutes * 60 * spec.rate_hz) + 1):  # a tick's sample comes with the next tick

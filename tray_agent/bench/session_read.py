@@ -1,7 +1,7 @@
 """Part `read` of `bench sessions`: random windows of a session, by our reader, by OpenCV's seeks, by lerobot's loader.
 
-All read the same windows, in turns; before each turn the system is asked to forget the files. Ours reads as offline
-training does, several windows at a time on threads of its own, and once more one after the other on the caller's.
+All read the same windows, in turns, one after the other; before each turn the system is asked to forget the files.
+Caller's thread, and what OpenCV starts.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -31,7 +30,6 @@ from tray_agent.exporting.registry import FORMATS
 from tray_agent.exporting.run import run_export
 from tray_agent.sessions.layout import VIDEO
 from tray_agent.sessions.reader import SessionReader
-from tray_agent.training.offline.segments import READERS
 
 LENGTHS = (8, 20)
 """Ticks in a window."""
@@ -40,11 +38,7 @@ _LIKE = 4.0  # grey levels on average, by which a picture may differ after anoth
 _SHIFTS = 8  # so many ticks before and after a window are looked at: a seek that misses gives one of those
 _SEED = 1
 _LEROBOT = "lerobot.datasets.lerobot_dataset"
-_THREADS = (
-    f"read: ours reads {READERS} windows at a time, as offline training does here (figures with 1_thread: one), OpenCV "
-    "and lerobot's loader one after the other, on as many threads of their own as is best for OpenCV"
-)
-_OURS, _ALONE, _OPENCV, _LOADER = "ours", "ours_1_thread", "opencv", "lerobot"
+_OURS, _OPENCV, _LOADER = "ours", "opencv", "lerobot"
 
 
 @dataclass(frozen=True)
@@ -55,24 +49,11 @@ class Way:
         read: (first tick, the one after the last) -> pictures, one after the other.
         files: what it reads from.
         about: for the notes.
-        threads: windows that are read at the same time.
     """
 
     read: Callable[[int, int], Any]
     files: Sequence[Path]
     about: str = ""
-    threads: int = 1
-
-    def windows(self, firsts: Sequence[int], length: int) -> int:
-        """Read the windows that begin with these ticks; how many pictures came."""
-
-        def count(first: int) -> int:
-            return len(self.read(first, first + length))
-
-        if self.threads == 1:
-            return sum(map(count, firsts))
-        with ThreadPoolExecutor(self.threads, "bench-read") as pool:
-            return sum(pool.map(count, firsts))
 
 
 def measure(plays: Plays, options: argparse.Namespace) -> Found:
@@ -82,13 +63,12 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
         PlatformUnavailable: a game's package is missing.
         WorkerFailed: OpenCV can't read the session's video.
     """
-    found = Found({"read_threads": READERS}, [_THREADS, _forgetting()])
+    found = Found(notes=[_forgetting()])
     for game in options.games:
         play = plays.play(game, options.minutes)
         session = SessionReader(play.session)
         for length in LENGTHS:
-            files = [play.session / VIDEO]
-            ways = {_OURS: Way(session.frames, files, threads=READERS), _ALONE: Way(session.frames, files)}
+            ways = {_OURS: Way(session.frames, [play.session / VIDEO])}
             ways[_OPENCV] = best_opencv(play.session / VIDEO, session, length, plays.folder)
             found.notes.append(f"read: OpenCV reads {game}, windows of {length}, from {ways[_OPENCV].about}")
             try:
@@ -111,18 +91,15 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
 
 
 def ratios(rates: dict[str, float | int]) -> dict[str, float | int]:
-    """Ours to each other way, where both were measured: geometric mean, the least, and the mean on one thread."""
+    """Ours to each other way, where both were measured: geometric mean, and the least one."""
     found: dict[str, float | int] = {}
     for way, name in ((_OPENCV, "read_vs_opencv_seek"), (_LOADER, "read_vs_lerobot")):
-        cases = [key.removeprefix(begins) for key in rates if key.startswith(begins := f"read_{way}_per_s_")]
+        begins = f"read_{way}_per_s_"
+        cases = [key.removeprefix(begins) for key in rates if key.startswith(begins)]
         if cases:
-            each, alone = (
-                [rates[f"read_{mine}_per_s_{case}"] / rates[f"read_{way}_per_s_{case}"] for case in cases]
-                for mine in (_OURS, _ALONE)
-            )
+            each = [rates[f"read_{_OURS}_per_s_{case}"] / rates[f"{begins}{case}"] for case in cases]
             found[name] = round(statistics.geometric_mean(each), 3)
             found[f"{name}_min"] = round(min(each), 3)
-            found[f"{name}_1_thread"] = round(statistics.geometric_mean(alone), 3)
     return found
 
 
@@ -143,9 +120,10 @@ def in_turns(ways: dict[str, Way], ticks: int, length: int, windows: int, rounds
         for name, way in ways.items():
             forget(way.files)
             began = time.perf_counter()
-            if (got := way.windows(firsts, length)) != windows * length:
-                raise WorkerFailed(f"{name} read {got} pictures of {windows * length}")
+            got = sum(len(way.read(first, first + length)) for first in firsts)
             rates[name].append(got / (time.perf_counter() - began))
+            if got != windows * length:
+                raise WorkerFailed(f"{name} read {got} pictures of {windows * length}")
     return {name: statistics.median(found) for name, found in rates.items()}
 
 

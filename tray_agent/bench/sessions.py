@@ -9,9 +9,10 @@ import argparse
 import importlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from tray_agent.bench.arguments import above_zero, positive
+from tray_agent.core.media import VideoQuality
 from tray_agent.errors import PlatformUnavailable, TrayAgentError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--only", type=_parts, default=PARTS, metavar="PART,...", help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--games", nargs="+", default=list(_GAMES), metavar="G", help=f"({' '.join(_GAMES)})")
+    parser.add_argument("--quality", choices=get_args(VideoQuality), help="of the sessions' pictures (as configured)")
     parser.add_argument("--minutes", type=above_zero, default=2.0, metavar="M", help="game time recorded of each (2)")
     parser.add_argument(
         "--seconds", type=above_zero, default=30.0, metavar="S", help="of recording, and of learning (30)"
@@ -66,11 +68,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from tray_agent.bench.figures import machine, progress
     from tray_agent.bench.session_found import Found
     from tray_agent.bench.session_plays import Plays
+    from tray_agent.settings.snapshot import load_settings
     from tray_agent.stage.displays import terminated_like_interrupted
 
-    facts, found = machine(), Found()
+    quality = options.quality or load_settings().app.recording.quality
+    facts, found = machine(), Found(notes=[f"pictures are kept as {quality}"])
     with terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="ta-sessions-") as folder:
-        plays = Plays(Path(folder))
+        plays = Plays(Path(folder), quality)
         for part in options.only:
             progress(f"sessions: {part} ...")
             try:

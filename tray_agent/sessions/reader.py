@@ -1,7 +1,6 @@
-"""Reads one session: finished, still growing, or cut off by a crash. No threads of its own.
+"""Reads one session: finished, still growing, or cut off by a crash. No threads; one thread uses a reader.
 
-Holds no file open between calls, so any number of sessions may be open at once. One thread uses a reader; only `frames`
-may be called by several at the same time, as long as none calls `refresh`.
+Holds no file open between calls, so any number of sessions may be open at once.
 """
 
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from tray_agent.sessions.append_file import read_lines
 from tray_agent.sessions.layout import EVENTS, MARKS, SOUND, TICKS, VIDEO, SessionInfo, load_info
 from tray_agent.sessions.sound import read_sound, sound_pieces
 from tray_agent.sessions.ticks import TickCodec, TickTable
-from tray_agent.sessions.video import VideoReader
+from tray_agent.sessions.video import CodedFrame, VideoReader
 
 _CHUNK = 128
 
@@ -85,14 +84,22 @@ class SessionReader:
         for start in range(first, len(table), _CHUNK):
             stop = min(start + _CHUNK, len(table))
             for i, pixels in zip(range(start, stop), self.frames(start, stop), strict=True):
-                yield TickSample(
-                    tick=int(table.tick[i]),
-                    t_ns=int(table.t_ns[i]),
-                    pixels=pixels,
-                    audio=table.audio[i],
-                    action=table.actions[i],
-                    flags=TickFlag(int(table.flags[i])),
-                )
+                yield _sample(table, i, pixels)
+
+    def coded(self, start: int, stop: int) -> Iterator[tuple[TickSample, CodedFrame]]:
+        """The ticks of the rows start..stop-1 without pixels, and their frames as they lie on the disk.
+
+        Raises:
+            SessionError: they can't be read.
+        """
+        none = np.empty((0, 0, 3), np.uint8)
+        for i, frame in zip(range(start, stop), self._video.coded(start, stop), strict=True):
+            yield _sample(self.ticks, i, none), frame
+
+    def keyframe_from(self, row: int) -> int | None:
+        """The first row from that one on whose frame can be decoded without those before it."""
+        found = self._video.keyframe_from(row)
+        return found if found is not None and found < len(self) else None
 
     @cached_property
     def events(self) -> list[InputEvent]:
@@ -121,3 +128,14 @@ class SessionReader:
         except (TypeError, ValueError, OverflowError) as error:
             raise SessionError(f"{path} is damaged ({error})") from error
         return replace(table, flags=flags)
+
+
+def _sample(table: TickTable, row: int, pixels: Pixels) -> TickSample:
+    return TickSample(
+        tick=int(table.tick[row]),
+        t_ns=int(table.t_ns[row]),
+        pixels=pixels,
+        audio=table.audio[row],
+        action=table.actions[row],
+        flags=TickFlag(int(table.flags[row])),
+    )

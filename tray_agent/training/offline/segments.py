@@ -5,7 +5,6 @@ over all segments in a new random order each pass, so far with each batch that e
 pass. Which segments it holds follows from the number of batches drawn: a run that is resumed has the same ones.
 """
 
-import os
 import threading
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -29,8 +28,6 @@ from tray_agent.training.replay import _POSITION, Batch, Integers, Replay, _Inde
 
 _AHEAD = 16
 """Segments that are read before they are needed."""
-READERS = min(4, os.cpu_count() or 1)
-"""Threads that read: decoding takes one core 0.1 to 0.2 ms a picture, and a trainer on a GPU waits for nothing else."""
 _LEAST_TICKS = 2 * BATCH
 """In the window, however little memory it is given: a batch moves it by as many ticks as are drawn."""
 _MOTION_STRETCHES = 64
@@ -39,7 +36,7 @@ _MOTION_LENGTH = 8
 
 
 class SegmentReplay(Replay):
-    """As `Replay`, of sessions that do not grow. `close()` ends its reading threads, which begin with the first batch.
+    """As `Replay`, of sessions that do not grow. `close()` ends its reading thread, which begins with the first batch.
 
     Args:
         spec: of all sessions.
@@ -80,16 +77,16 @@ class SegmentReplay(Replay):
         self._filled = 0  # places of the order that have been in the window
         self.batches = 0
         """Drawn so far."""
-        self._pool = ThreadPoolExecutor(READERS, "segment-reader")  # its threads start when they are needed
+        self._reading = threading.Lock()  # a reader is for one thread at a time
+        self._pool = ThreadPoolExecutor(1, "segment-reader")  # its thread starts when it is needed
         self._coming: deque[Future[Planes | None]] = deque()
         self._asked = 0  # places of the order that were asked for
         self._broken: set[str] = set()
-        self._telling = threading.Lock()  # of what is broken, once each
         self._probe: Batch | None = None
         self._moved = False
 
     def close(self) -> None:
-        """End the reading threads."""
+        """End the reading thread."""
         self._pool.shutdown(cancel_futures=True)
 
     @property
@@ -239,7 +236,7 @@ class SegmentReplay(Replay):
         return int(self._order[1][offset])
 
     def _load(self, segment: int) -> Planes | None:
-        """Planes of a segment and of what is seen with its first tick, None if they can't be read. Reading threads."""
+        """Planes of a segment and of what is seen with its first tick, None if they can't be read. Reading thread."""
         number, first = self._segments[segment].tolist()
         a, b = max(0, first - self._before), min(first + self._segment, self._sessions[self._names[number]].length)
         try:
@@ -261,14 +258,14 @@ class SegmentReplay(Replay):
     # -- from disk ---------------------------------------------------------------------------------------------------
 
     def _read(self, number: int, start: int, stop: int) -> Pixels:
-        return self._readers[number].frames(start, stop)
+        with self._reading:
+            return self._readers[number].frames(start, stop)
 
     def _tell(self, number: int, error: SessionError) -> None:
         name = self._names[number]
-        with self._telling:
-            if name not in self._broken:
-                self._broken.add(name)
-                self._skip(name, f"a part of it: {error}")
+        if name not in self._broken:
+            self._broken.add(name)
+            self._skip(name, f"a part of it: {error}")
 
     def _seen_at(self, session: _Session, tick: int) -> list[int]:
         """Positions of the frames that are seen at one, oldest first."""
