@@ -1,33 +1,24 @@
 """How pictures are coded in `video.mkv` at each quality, and their way from RGB to the codec's planes and back (PyAV).
 
-Lossless pictures stay RGB. The others become luma and two colour differences (ITU-R BT.601, full range) at full
-resolution: a thing two pixels wide has no colour left where colours are halved. Why these numbers, and why no hardware
-encoder: decisions/0015-lossy-video.md.
+Lossless pictures stay RGB. Of the others the planes that the network sees are coded, at full resolution: a thing two
+pixels wide has no colour left where colours are halved. Why these numbers, and why no hardware encoder:
+decisions/0015-lossy-video.md.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import av
-import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange
 
+from tray_agent.core import planes
 from tray_agent.core.media import Pixels, VideoQuality
 
 _RGB = "rgb24"
 _YUV = "yuv444p"
-_GBR = (1, 2, 0)  # where the planes of a frame go in RGB
-_Y_CB_CR = (0, 2, 1)  # and in what OpenCV calls YCrCb
 _BT601 = 5  # the matrix in ITU-T H.273
-_EXACT = (
-    Interpolation.POINT
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-)
-"""The same numbers on every processor."""
+_Y_CB_CR = (0, 2, 1)  # where the codec's planes stand in ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +60,21 @@ CODINGS: dict[VideoQuality, Coding] = {
 
 
 def describe_colours(context: av.VideoCodecContext, coding: Coding) -> None:
-    """Tell players which colours the planes mean."""
+    """Tell players about which colours the planes mean: our differences are smaller, so players show paler ones."""
     if coding.pix_fmt != _RGB:
         context.color_range, context.colorspace = ColorRange.JPEG, _BT601
 
 
-class Converter:
-    """From RGB to the codec's planes. One thread."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-
-    def to_frame(self, pixels: Pixels, pix_fmt: str) -> av.VideoFrame:
-        """C-contiguous RGB (h, w, 3) as the encoder takes it."""
-        frame = av.VideoFrame.from_ndarray(pixels, format=_RGB)
-        if pix_fmt == _RGB:
-            return frame
-        return self._reformatter.reformat(
-            frame, format=pix_fmt, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG,
-            interpolation=_EXACT,
-        )  # fmt: skip
+def frame_of(pixels: Pixels, coding: Coding) -> av.VideoFrame:
+    """RGB (h, w, 3) as the encoder takes it."""
+    if coding.pix_fmt == _RGB:
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=_RGB)
+    return av.VideoFrame.from_ndarray(planes.planes_of(pixels)[_Y_CB_CR, ...], format=coding.pix_fmt)
 
 
 def put_pixels(frame: av.VideoFrame, out: Pixels) -> None:
-    """A decoded frame as RGB into `out`, uint8 (h, w, 3), C-contiguous. Any thread.
-
-    OpenCV's whole-number conversion differs from FFmpeg's exact one by one grey level, in a twentieth of all values at
-    most, and takes less than half of its time.
-    """
-    is_rgb = frame.format.is_rgb
-    target = out if is_rgb else np.empty_like(out)
-    for channel, plane in zip(_GBR if is_rgb else _Y_CB_CR, frame.planes, strict=True):
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
-        target[..., channel] = rows[:, : plane.width]
-    if not is_rgb:
-        cv2.cvtColor(target, cv2.COLOR_YCrCb2RGB, dst=out)
+    """Write a decoded frame as RGB into `out`, uint8 (h, w, 3), C-contiguous."""
+    if frame.format.is_rgb:  # planar GBR comes out as RGB, without a conversion pass
+        out[:] = frame.to_ndarray()
+    else:
+        planes.put_pixels(frame.to_ndarray()[_Y_CB_CR, ...].astype(np.uint8, copy=False), out)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tray_agent.core.media import Pixels, VideoQuality
 from tray_agent.errors import SessionError
 from tray_agent.sessions.append_file import AppendFile
-from tray_agent.sessions.coding import CODINGS, Converter, describe_colours, put_pixels
+from tray_agent.sessions.coding import CODINGS, describe_colours, frame_of, put_pixels
 from tray_agent.sessions.matroska import BlockIndex
 
 _MS = Fraction(1, 1000)
@@ -60,7 +60,6 @@ class VideoWriter:
         """Create the file. Raises OSError."""
         self._rate_hz = rate_hz
         self._coding = coding = CODINGS[quality]
-        self._converter = Converter()
         self.file = AppendFile(path)
         self._container = _open(self.file, quality)
         rate = Fraction(rate_hz).limit_denominator(1000)
@@ -76,7 +75,7 @@ class VideoWriter:
 
     def add(self, pixels: Pixels) -> None:
         """Append one frame (h, w, 3). Raises OSError."""
-        frame = self._converter.to_frame(np.ascontiguousarray(pixels), self._coding.pix_fmt)
+        frame = frame_of(pixels, self._coding)
         frame.pts = round(self.count * 1000 / self._rate_hz)
         frame.time_base = _MS
         self._container.mux(self._stream.encode(frame))

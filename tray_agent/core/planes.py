@@ -1,0 +1,55 @@
+"""What the network sees of a picture, in whole numbers: luma and two colour differences (numpy, cv2; no I/O).
+
+Learned from instead of RGB, because turning RGB into floats again for every batch took more time than learning from it.
+Kept in sessions that are not lossless, so that what is learned from and what is played on differ by the codec alone:
+FFmpeg's BT.601 moved a whole plane by a grey level, and that changed every sixth decision in Pong. `training.model`
+computes the same from RGB in the graph; whole numbers below 2^24 are exact in float32.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tray_agent.core.media import Pixels
+
+LUMA_WEIGHTS = (77, 150, 29)
+"""Of 256; ITU-R BT.601."""
+PLANES = 3
+
+Planes = npt.NDArray[np.uint8]
+"""Luma, red difference, blue difference, shape (3, H, W); a difference of 0 is 128."""
+
+_RED, _GREEN, _BLUE = LUMA_WEIGHTS
+_SHIFT = 22
+_SHARE = -(-(1 << _SHIFT) // _GREEN)
+"""Times this and shifted is divided by the weight of green, near enough, and takes a quarter of the time."""
+
+
+def planes_of(pixels: Pixels) -> Planes:
+    """RGB, uint8, shape (H, W, 3) -> planes, uint8, shape (3, H, W)."""
+    red, green, blue = (pixels[..., channel].astype(np.uint16) for channel in range(3))
+    luma = (_RED * red + _GREEN * green + _BLUE * blue + 128) >> 8
+    planes: Planes = np.empty((PLANES, *luma.shape), np.uint8)
+    planes[0], planes[1], planes[2] = luma, (red - luma + 256) >> 1, (blue - luma + 256) >> 1
+    return planes
+
+
+def put_pixels(planes: Planes, out: Pixels) -> None:
+    """Write RGB that has these planes, uint8 (H, W, 3), into `out` (C-contiguous); where none has, the nearest.
+
+    Of planes that come from RGB, red and blue come back at most one off, green two, and `planes_of` makes the same
+    planes of them.
+    """
+    luma, red, blue = planes.astype(np.int32)
+    red += red + luma - 256  # or one more: that bit is lost
+    blue += blue + luma - 256
+    short = 256 * luma - _RED * np.maximum(red, 0) - _BLUE * np.maximum(blue, 0)
+    if (too_green := short > 255 * _GREEN + 128).any():  # then that bit matters
+        more_red = too_green & (red >= 0) & (red < 255)
+        short -= _RED * more_red
+        more_blue = (short > 255 * _GREEN + 128) & (blue >= 0) & (blue < 255)
+        short -= _BLUE * more_blue
+        red += more_red
+        blue += more_blue
+    green = (short + _GREEN // 2) * _SHARE >> _SHIFT
+    cv2.merge([np.clip(channel, 0, 255).astype(np.uint8) for channel in (red, green, blue)], dst=out)
