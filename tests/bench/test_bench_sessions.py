@@ -18,6 +18,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import PlatformUnavailable, WorkerFailed
+from tray_agent.sessions.coding import CODINGS
 from tray_agent.sessions.layout import TICKS, VIDEO
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.sessions.writer import SessionWriter
@@ -139,9 +140,10 @@ def test_ffmpeg_gets_the_same_frames_at_the_same_quality(play: Play, tmp_path: P
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")
     session = SessionReader(play.session)
-    ours = session_disk.psnr_of(play.pictures, session.frames(0, len(session)))
+    given = session_disk.as_coded(play.pictures, CODINGS[session.info.quality])
+    ours = session_disk.psnr_of(given, session_disk.decoded(play.session / VIDEO))
     size = session_disk.ffmpeg_bytes(play, tmp_path)
-    theirs = session_disk.psnr_of(play.pictures, session_disk.decoded(tmp_path / "game.ffmpeg.mkv"))
+    theirs = session_disk.psnr_of(given, session_disk.decoded(tmp_path / "game.ffmpeg.mkv"))
     written = (tmp_path / "game.ffmpeg.mkv").stat().st_size
     if session.info.quality == "lossless":
         assert (ours, theirs, size) == (math.inf, math.inf, written)

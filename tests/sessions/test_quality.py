@@ -11,6 +11,7 @@ import pytest
 from session_data import SILENT, VECTOR, record, rewrite, sample
 
 from tray_agent.core.clock import ManualClock
+from tray_agent.core.planes import planes_of
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import SessionError
@@ -116,6 +117,20 @@ def test_windows_are_those_of_the_whole(whole: Path) -> None:
     everything = reader.frames(0, 150)
     for start, stop in ((149, 150), (0, 1), (39, 42), (77, 97), (40, 80), (3, 7)):
         assert np.array_equal(reader.frames(start, stop), everything[start:stop])
+
+
+def test_planes_are_those_that_the_network_sees(tmp_path: Path, whole: Path) -> None:
+    """Without loss exactly those of the pictures; else as they were coded, which no picture has exactly everywhere."""
+    write(tmp_path / "s", "lossless", ticks=30)
+    exact, coded = SessionReader(tmp_path / "s"), SessionReader(whole)
+    assert np.array_equal(exact.planes(7, 30), [planes_of(picture) for picture in exact.frames(7, 30)])
+    shown = np.stack([planes_of(picture) for picture in coded.frames(33, 90)])
+    apart = np.abs(coded.planes(33, 90).astype(int) - shown)
+    assert apart.max() <= 4
+    assert (apart > 1).mean() < 0.01
+    assert coded.planes(5, 5).shape == (0, 3, 48, 64)
+    with pytest.raises(IndexError, match="150"):
+        coded.planes(5, 151)
 
 
 def test_it_is_smaller(tmp_path: Path, whole: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
 
 from tray_agent.bench.figures import progress
 from tray_agent.bench.session_found import Found
@@ -19,29 +20,25 @@ from tray_agent.bench.session_plays import Play, Plays
 from tray_agent.core.media import Pixels
 from tray_agent.errors import TrayAgentError, WorkerFailed
 from tray_agent.sessions.catalogue import disk_bytes
-from tray_agent.sessions.coding import put_pixels
+from tray_agent.sessions.coding import CODINGS, Coding, frame_of
 from tray_agent.sessions.layout import VIDEO
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.stage.displays import find_program
 
+Pictures = npt.NDArray[np.uint8]
+"""As they were coded: (n, h, w, 3), or (n, 3, h, w) where planes are."""
 _LOSSLESS = ("-qp", "0")
 _LOSSY = ("-tune", "psnr", "-crf")
 _TICKS_AN_HOUR = 20 * 3600
 _FFMPEG = "ffmpeg"
 _CRF = (1, 51)
-_FULL_RANGE = (
-    "scale=out_range=full:out_color_matrix=bt601:flags=neighbor+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
-)
-"""The way our writer takes from RGB."""
-_AS_RGB = ("-c:v", "libx264rgb", "-pix_fmt", "rgb24")
-_AS_YUV = ("-vf", _FULL_RANGE, "-c:v", "libx264", "-pix_fmt", "yuv444p", "-color_range", "pc")
 _NOTES = (
     "disk: the pickle is {screen_frames, key_frames} with the session's own frames, as small as the policy sees them, "
     "and its actions; disk_vs_source_pickle is the same with frames of the game's own picture size (the old scripts "
     "pickled the screen as it was, which is larger still)",
     "disk: an hour has 72,000 ticks (20 Hz), whatever the game's own rate; slower ones change more from tick to tick",
-    "disk: ffmpeg gets the same frames in our pixel format, with -preset medium and its own keyframes; where we lose "
-    "nothing it loses nothing (qp 0), else its crf is the one of our PSNR (between two whole ones), with -tune psnr",
+    "disk: ffmpeg gets what our encoder gets, in its pixel format, with -preset medium and its own keyframes; where we "
+    "lose nothing it loses nothing (qp 0), else its crf is that of our PSNR (between two whole ones), with -tune psnr",
 )
 
 
@@ -119,16 +116,18 @@ def ffmpeg_bytes(play: Play, folder: Path) -> float:
         WorkerFailed: it failed.
     """
     find_program(_FFMPEG)
-    reader, out = SessionReader(play.session), folder / f"{play.game}.ffmpeg.mkv"
-    encode = partial(_encode, play.pictures, reader.spec.rate_hz, pixel_format(play.session / VIDEO), out)
-    psnr = psnr_of(play.pictures, reader.frames(0, len(reader)))
+    info, out = SessionReader(play.session).info, folder / f"{play.game}.ffmpeg.mkv"
+    coding = CODINGS[info.quality]
+    given = as_coded(play.pictures, coding)
+    encode = partial(_encode, given, (info.spec.frame_width, info.spec.frame_height), info.spec.rate_hz, coding, out)
+    psnr = psnr_of(given, decoded(play.session / VIDEO))
     if math.isinf(psnr):
         encode(_LOSSLESS)
         return out.stat().st_size
 
     def at(crf: int) -> tuple[float, int]:
         encode((*_LOSSY, str(crf)))
-        return psnr_of(play.pictures, decoded(out)), out.stat().st_size
+        return psnr_of(given, decoded(out)), out.stat().st_size
 
     return bytes_at(at, psnr)
 
@@ -154,35 +153,33 @@ def bytes_at(at: Callable[[int], tuple[float, int]], psnr: float) -> float:
     return math.exp((1 - share) * math.log(better[1]) + share * math.log(worse[1]))
 
 
-def psnr_of(wanted: Pixels, got: Pixels) -> float:
+def psnr_of(wanted: Pictures, got: Pictures) -> float:
     """Peak signal to noise over all of them, dB; infinite where nothing differs."""
     total = sum(float(((a.astype(np.float32) - b) ** 2).sum()) for a, b in zip(wanted, got, strict=True))
     return 10 * math.log10(255.0**2 * wanted.size / total) if total else math.inf
 
 
-def pixel_format(video: Path) -> str:
-    """That of a video file, by ffmpeg's name."""
+def as_coded(pictures: Pixels, coding: Coding) -> Pictures:
+    """What the session's encoder was given for these pictures."""
+    return np.stack([frame_of(picture, coding).to_ndarray() for picture in pictures])
+
+
+def decoded(video: Path) -> Pictures:
+    """All frames of a video file, in the pixel format it has."""
     with av.open(str(video)) as container:
-        return str(container.streams.video[0].codec_context.pix_fmt)
+        return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
 
 
-def decoded(video: Path) -> Pixels:
-    """All its pictures, by our own way to RGB."""
-    pictures: list[Pixels] = []
-    with av.open(str(video)) as container:
-        for frame in container.decode(video=0):
-            pictures.append(np.empty((frame.height, frame.width, 3), np.uint8))
-            put_pixels(frame, pictures[-1])
-    return np.stack(pictures)
-
-
-def _encode(pictures: Pixels, rate_hz: float, pix_fmt: str, out: Path, quality: tuple[str, ...]) -> None:
-    count, height, width, _ = pictures.shape
+def _encode(
+    given: Pictures, size: tuple[int, int], rate_hz: float, coding: Coding, out: Path, quality: tuple[str, ...]
+) -> None:
     command = [
-        find_program(_FFMPEG), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-        "-r", f"{rate_hz:g}", "-i", "pipe:0", *(_AS_RGB if pix_fmt.startswith("gbr") else _AS_YUV),
-        "-preset", "medium", *quality, str(out),
+        find_program(_FFMPEG), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", coding.pix_fmt,
+        "-s", f"{size[0]}x{size[1]}", "-r", f"{rate_hz:g}", "-i", "pipe:0",
+        "-c:v", coding.encoder, "-pix_fmt", coding.pix_fmt, "-preset", "medium", *quality, str(out),
     ]  # fmt: skip
-    done = subprocess.run(command, input=np.ascontiguousarray(pictures).data, capture_output=True, check=False)
+    done = subprocess.run(command, input=np.ascontiguousarray(given).data, capture_output=True, check=False)
     if done.returncode:
-        raise WorkerFailed(f"ffmpeg could not encode {count} frames: {done.stderr.decode(errors='replace').strip()}")
+        raise WorkerFailed(
+            f"ffmpeg could not encode {len(given)} frames: {done.stderr.decode(errors='replace').strip()}"
+        )

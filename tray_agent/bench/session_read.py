@@ -34,10 +34,11 @@ from tray_agent.sessions.reader import SessionReader
 LENGTHS = (8, 20)
 """Ticks in a window."""
 _TRIALS = 12
-_LIKE = 4.0  # grey levels on average, by which a picture may differ after another conversion of its colours
+_LIKE = 4.0  # grey levels on average, by which a picture may differ after another conversion, or another codec
 _SHIFTS = 8  # so many ticks before and after a window are looked at: a seek that misses gives one of those
 _SEED = 1
 _LEROBOT = "lerobot.datasets.lerobot_dataset"
+_PLANES = "read: ours gives the planes that training takes, as SegmentReplay reads them; OpenCV gives RGB"
 _OURS, _OPENCV, _LOADER = "ours", "opencv", "lerobot"
 
 
@@ -63,12 +64,12 @@ def measure(plays: Plays, options: argparse.Namespace) -> Found:
         PlatformUnavailable: a game's package is missing.
         WorkerFailed: OpenCV can't read the session's video.
     """
-    found = Found(notes=[_forgetting()])
+    found = Found(notes=[_PLANES, _forgetting()])
     for game in options.games:
         play = plays.play(game, options.minutes)
         session = SessionReader(play.session)
         for length in LENGTHS:
-            ways = {_OURS: Way(session.frames, [play.session / VIDEO])}
+            ways = {_OURS: Way(session.planes, [play.session / VIDEO])}
             ways[_OPENCV] = best_opencv(play.session / VIDEO, session, length, plays.folder)
             found.notes.append(f"read: OpenCV reads {game}, windows of {length}, from {ways[_OPENCV].about}")
             try:
@@ -193,12 +194,19 @@ def best_opencv(video: Path, session: SessionReader, length: int, folder: Path) 
 
 
 def is_window(session: SessionReader, first: int, got: Sequence[npt.NDArray[Any]]) -> bool:
-    """Whether these are the pictures from that tick on, in other colours at most, and no others are more like them."""
+    """Whether these are the pictures from that tick on, in other colours at most, and no others are more like them.
+
+    Args:
+        session: what was recorded.
+        first: the tick.
+        got: RGB, uint8 (h, w, 3) each. Luma counts: other programs know nothing of our colour differences.
+    """
     length = len(got)
     if not length:
         return False
     begin, end = max(0, first - _SHIFTS), min(len(session), first + length + _SHIFTS)
-    around, shown = session.frames(begin, end).astype(np.float32), np.stack(got).astype(np.float32)
+    around = session.planes(begin, end)[:, 0].astype(np.float32)
+    shown = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in got]).astype(np.float32)
     apart = [float(np.abs(around[at : at + length] - shown).mean()) for at in range(end - begin - length + 1)]
     return apart[first - begin] == min(apart) < _LIKE
 
@@ -243,7 +251,7 @@ def _lerobot(play: Play, session: SessionReader, length: int, folder: Path) -> W
     for backend in ("torchcodec", "pyav"):
         try:
             data = module.LeRobotDataset("local/bench", root=out, delta_timestamps=ahead, video_backend=backend)
-            shown = data[_TRIALS][CAMERA].numpy().transpose(0, 2, 3, 1) * 255
+            shown = (data[_TRIALS][CAMERA].numpy().transpose(0, 2, 3, 1) * 255).round().astype(np.uint8)
         except Exception as error:  # noqa: BLE001 - whatever its many libraries raise
             problem = f"{type(error).__name__}: {error}"
             continue

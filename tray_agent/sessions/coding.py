@@ -72,6 +72,16 @@ def frame_of(pixels: Pixels, coding: Coding) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(planes.planes_of(pixels)[_Y_CB_CR, ...], format=coding.pix_fmt)
 
 
+def put_planes(frame: av.VideoFrame, out: planes.Planes) -> None:
+    """Write the planes that the network sees of a decoded frame into `out`, uint8 (3, h, w)."""
+    if frame.format.is_rgb:
+        out[:] = planes.planes_of(frame.to_ndarray().astype(np.uint8, copy=False))
+        return
+    for place, plane in zip(_Y_CB_CR, frame.planes, strict=True):
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
+        out[place] = rows[:, : plane.width]
+
+
 def put_pixels(frame: av.VideoFrame, out: Pixels) -> None:
     """Write a decoded frame as RGB into `out`, uint8 (h, w, 3), C-contiguous."""
     if frame.format.is_rgb:  # planar GBR comes out as RGB, without a conversion pass

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tray_agent.core.events import InputEvent
 from tray_agent.core.media import Pixels, Samples
@@ -77,6 +78,16 @@ class SessionReader:
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"frames {start}..{stop} of a session with {len(self)} ticks")
         return self._video.read(start, stop)
+
+    def planes(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Of the same rows what the network sees (`core.planes`), uint8 (n, 3, h, w).
+
+        Raises:
+            IndexError, SessionError: see `frames`.
+        """
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"frames {start}..{stop} of a session with {len(self)} ticks")
+        return self._video.planes(start, stop)
 
     def samples(self, first: int = 0) -> Iterator[TickSample]:
         """All ticks in order, from row `first` on."""
