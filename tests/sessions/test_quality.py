@@ -111,6 +111,22 @@ def test_any_rate(tmp_path: Path, rate: float) -> None:
     assert len(SessionReader(tmp_path / "s")) == 20
 
 
+@pytest.mark.parametrize("ground", [(144, 72, 17), (0, 28, 136), (80, 0, 132), (255, 255, 255), (53, 95, 24)])
+def test_the_network_sees_no_other_ground(tmp_path: Path, ground: tuple[int, int, int]) -> None:
+    """A plain ground stays the very same to the network: one level more all over would change what it does."""
+    writer = SessionWriter(tmp_path / "s", SPEC, "game", VECTOR, clock=ManualClock(), threaded=False, quality="high")
+    writer.start()
+    pixels = np.full((48, 64, 3), ground, np.uint8)
+    for tick in range(20):
+        moving = pixels.copy()
+        moving[20:22, 3 * tick : 3 * tick + 2] = BALL
+        writer.add(replace(sample(tick, spec=SPEC), pixels=moving))
+    assert writer.close()
+    wanted = planes_of(pixels)
+    for seen in frames(tmp_path / "s"):
+        assert (planes_of(seen) == wanted).all(0)[32:].all()
+
+
 def test_windows_are_those_of_the_whole(whole: Path) -> None:
     """Any stretch reads as it does when all is read in order, whatever was read before."""
     reader = SessionReader(whole)

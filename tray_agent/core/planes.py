@@ -43,7 +43,7 @@ def put_pixels(planes: Planes, out: Pixels) -> None:
     luma, red, blue = planes.astype(np.int32)
     red += red + luma - 256  # or one more: that bit is lost
     blue += blue + luma - 256
-    short = 256 * luma - _RED * np.maximum(red, 0) - _BLUE * np.maximum(blue, 0)
+    short = 256 * luma - _RED * np.clip(red, 0, 255) - _BLUE * np.clip(blue, 0, 255)
     if (too_green := short > 255 * _GREEN + 128).any():  # then that bit matters
         more_red = too_green & (red >= 0) & (red < 255)
         short -= _RED * more_red
