@@ -20,6 +20,7 @@ Planes = npt.NDArray[np.uint8]
 """Luma, red difference, blue difference, shape (3, H, W); a difference of 0 is 128."""
 
 _RED, _GREEN, _BLUE = LUMA_WEIGHTS
+_MOST_GREEN = 255 * _GREEN + 128
 _SHIFT = 22
 _SHARE = -(-(1 << _SHIFT) // _GREEN)
 """Times this and shifted is divided by the weight of green, near enough, and takes a quarter of the time."""
@@ -40,16 +41,17 @@ def put_pixels(planes: Planes, out: Pixels) -> None:
     Of planes that come from RGB, red and blue come back at most one off, green two, and `planes_of` makes the same
     planes of them.
     """
-    luma, red, blue = planes.astype(np.int32)
-    red += red + luma - 256  # or one more: that bit is lost
-    blue += blue + luma - 256
-    short = 256 * luma - _RED * np.clip(red, 0, 255) - _BLUE * np.clip(blue, 0, 255)
-    if (too_green := short > 255 * _GREEN + 128).any():  # then that bit matters
-        more_red = too_green & (red >= 0) & (red < 255)
-        short -= _RED * more_red
-        more_blue = (short > 255 * _GREEN + 128) & (blue >= 0) & (blue < 255)
-        short -= _BLUE * more_blue
-        red += more_red
-        blue += more_blue
-    green = (short + _GREEN // 2) * _SHARE >> _SHIFT
-    cv2.merge([np.clip(channel, 0, 255).astype(np.uint8) for channel in (red, green, blue)], dst=out)
+    luma, red_difference, blue_difference = planes
+    red = cv2.addWeighted(luma, 1, red_difference, 2, -256)  # from 0 to 255; or one more: that bit is lost
+    blue = cv2.addWeighted(luma, 1, blue_difference, 2, -256)
+    short = luma.astype(np.int32) << 8
+    short -= np.multiply(red, _RED, dtype=np.int32)
+    short -= np.multiply(blue, _BLUE, dtype=np.int32)
+    if short.max() > _MOST_GREEN:  # then that bit matters
+        for one, difference, weight in ((red, red_difference, _RED), (blue, blue_difference, _BLUE)):
+            was_cut_off = (luma.astype(np.int32) + 2 * difference.astype(np.int32) < 256) | (one == 255)
+            more = (short > _MOST_GREEN) & ~was_cut_off
+            np.add(one, more, out=one, casting="unsafe")
+            short -= weight * more
+    green = np.clip((short + _GREEN // 2) * _SHARE >> _SHIFT, 0, 255).astype(np.uint8)
+    cv2.merge([red, green, blue], dst=out)

@@ -54,8 +54,8 @@ CODINGS: dict[VideoQuality, Coding] = {
     "lossless": Coding(
         "libx264rgb", _RGB, {"qp": "0", "preset": "ultrafast", "tune": "zerolatency"}, keyframe_s=0.5, cluster_ms=1
     ),
-    "high": _lossy(24),
-    "small": _lossy(28),
+    "high": _lossy(26),
+    "small": _lossy(30),
 }
 
 

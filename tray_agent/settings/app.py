@@ -95,8 +95,8 @@ class Recording(Model):
     quality: VideoQuality = Field(
         default="high",
         description=(
-            "How closely pictures are kept: high (a fifth of lossless and less; learns as well, as far as measured), "
-            "small (a third less again), lossless (exact)."
+            "How closely pictures are kept: high (a third of lossless or less), small (a sixth to a half less again), "
+            "lossless (exact)."
         ),
         examples=["lossless"],
     )
