@@ -149,6 +149,7 @@ def test_ffmpeg_gets_the_same_frames_at_the_same_quality(play: Play, tmp_path: P
         assert (ours, theirs, size) == (math.inf, math.inf, written)
     else:
         assert abs(ours - theirs) < 2.0  # the last whole crf that was tried
+        assert session_disk._balance(CODINGS["high"])[0] == "-x264-params"
         assert 0.5 * written < size < 2 * written
 
 

@@ -38,7 +38,8 @@ _NOTES = (
     "pickled the screen as it was, which is larger still)",
     "disk: an hour has 72,000 ticks (20 Hz), whatever the game's own rate; slower ones change more from tick to tick",
     "disk: ffmpeg gets what our encoder gets, in its pixel format, with -preset medium and its own keyframes; where we "
-    "lose nothing it loses nothing (qp 0), else its crf is that of our PSNR (between two whole ones), with -tune psnr",
+    "lose nothing it loses nothing (qp 0), else its crf is that of our PSNR (between two whole ones), with -tune "
+    "psnr and colours as much finer than luma as ours",
 )
 
 
@@ -126,7 +127,7 @@ def ffmpeg_bytes(play: Play, folder: Path) -> float:
         return out.stat().st_size
 
     def at(crf: int) -> tuple[float, int]:
-        encode((*_LOSSY, str(crf)))
+        encode((*_LOSSY, str(crf), *_balance(coding)))
         return psnr_of(given, decoded(out)), out.stat().st_size
 
     return bytes_at(at, psnr)
@@ -168,6 +169,13 @@ def decoded(video: Path) -> Pictures:
     """All frames of a video file, in the pixel format it has."""
     with av.open(str(video)) as container:
         return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
+
+
+def _balance(coding: Coding) -> tuple[str, ...]:
+    """Options that make ffmpeg's luma and colours as fine beside each other as ours are."""
+    ours = coding.options.get("x264-params", "").split(":")
+    same = [option for option in ours if option.startswith("chroma-qp-offset=")]
+    return ("-x264-params", same[0]) if same else ()
 
 
 def _encode(
