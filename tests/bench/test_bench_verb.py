@@ -21,7 +21,7 @@ def a_benchmark(run):
     return SimpleNamespace(add_arguments=add_arguments, run=run)
 
 
-@pytest.mark.parametrize("name", ["capture", "loop", "kill", "watch", "learning"])
+@pytest.mark.parametrize("name", ["capture", "loop", "kill", "watch", "learning", "sessions"])
 def test_each_benchmark_explains_its_options(name: str, capsys: pytest.CaptureFixture[str]):
     """`bench NAME --help` lists the options that the benchmark itself has."""
     pytest.importorskip("Xlib", reason="python-xlib is not installed (it is on Linux only)")
@@ -30,6 +30,7 @@ def test_each_benchmark_explains_its_options(name: str, capsys: pytest.CaptureFi
     assert end.value.code == 0
     own = {
         "capture": "--frames", "loop": "--changes", "kill": "--presses", "watch": "--minutes", "learning": "--rounds",
+        "sessions": "--kills",
     }  # fmt: skip
     text = capsys.readouterr().out
     assert own[name] in text
@@ -50,6 +51,22 @@ def test_results_are_printed_both_ways(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert main.main(["bench", "loop"]) == ExitCode.OK
     assert "51.25" in capsys.readouterr().out
     assert asked == [7, 1]
+
+
+def test_targets_stand_beside_their_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Where a benchmark has targets: which are missed, and what could not be measured."""
+    more = {
+        "wanted": {"p99_ms_20hz": "<= 50"},
+        "missed": ["p99_ms_20hz"],
+        "missing": {"seek": "no cv2"},
+        "notes": ["n1"],
+    }
+    monkeypatch.setitem(sys.modules, "tray_agent.bench.loop", a_benchmark(lambda _: RESULT | more))
+    assert main.main(["bench", "loop"]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert any("51.25" in line and "<= 50, missed" in line for line in lines)
+    assert any("400" in line and "missed" not in line for line in lines)
+    assert lines[-2:] == ["not measured: seek: no cv2", "n1"]
 
 
 def test_a_machine_without_x11_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -83,6 +83,7 @@ def test_focus_lost_while_watching(daemons: Daemons, doom: Doom) -> None:
     assert daemon.ask("watch", on=False)["ok"]
     until(lambda: daemon.session().info.closed, "the session to be closed")
     assert_readable(daemon.session(), ticks + 10)
+    assert daemon.session().info.quality == "high", "the setting's default"
     assert all(event.control != "ArrowRight" for event in daemon.session().events)
 
 

@@ -189,6 +189,7 @@ def test_verb(tmp_path, home, capsys):
     reader = SessionReader(listed.folder)
     assert reader.ticks.actions.tolist() == [[1, 1]] * 30
     assert number(reader.frames(7, 8)[0]) >= 0
+    assert reader.info.quality == "high", "the setting's default"
 
 
 def test_verb_for_people(tmp_path, home, capsys):

@@ -176,7 +176,7 @@ def test_metadata_that_can_not_be_rebuilt(crashed: Path) -> None:
     with pytest.raises(SessionError, match="no picture left"):
         repair(crashed)
     assert meta.read_text() == "{"
-    meta.write_bytes(kept.replace(b'"schema": 1', b'"schema": 99'))
+    meta.write_bytes(kept.replace(b'"schema": 2', b'"schema": 99'))
     with pytest.raises(SessionError, match="update tray-agent"):
         repair(crashed)
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tray_agent.bench.arguments import above_zero, positive
 from tray_agent.errors import PlatformUnavailable
 
 _GAME = "pong"
@@ -37,30 +38,14 @@ DIFFERS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--seconds", type=_above_zero, default=10.0, metavar="S", help="of each turn (10)")
-    parser.add_argument("--rounds", type=_positive, default=3, metavar="N", help="turns of each (3)")
-    parser.add_argument("--threads", type=_positive, default=2, metavar="T", help="cores for each (2)")
-    parser.add_argument("--minutes", type=_above_zero, default=2.0, metavar="M", help="game time watched before (2)")
+    parser.add_argument("--seconds", type=above_zero, default=10.0, metavar="S", help="of each turn (10)")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="turns of each (3)")
+    parser.add_argument("--threads", type=positive, default=2, metavar="T", help="cores for each (2)")
+    parser.add_argument("--minutes", type=above_zero, default=2.0, metavar="M", help="game time watched before (2)")
     parser.epilog = (
         "Run it while nothing else does: other work slows the library's threads far more than ours. "
         f"What differs beside the learning machinery: {'; '.join(DIFFERS)}."
     )
-
-
-def _positive(text: str) -> int:
-    if not (text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
-
-
-def _above_zero(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tray_agent.bench.arguments import positive
 from tray_agent.errors import WorkerFailed
 
 if TYPE_CHECKING:
@@ -27,16 +28,10 @@ _FIT_S = 120.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--minutes", type=float, default=2.0, help="length of the last watch; 30 for the full run")
-    parser.add_argument("--rounds", type=_positive, default=3, help="how often to compare without and with the daemon")
+    parser.add_argument("--rounds", type=positive, default=3, help="how often to compare without and with the daemon")
     parser.add_argument("--round-seconds", type=float, default=15.0, help="measured time of each half of a round")
     parser.add_argument("--rate", type=float, default=20.0, metavar="HZ", help="how often the daemon looks")
     parser.add_argument("--audio", action="store_true", help="have it listen as well (needs PulseAudio)")
-
-
-def _positive(text: str) -> int:
-    if not (text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
 
 
 @dataclass

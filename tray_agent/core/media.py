@@ -1,6 +1,7 @@
 """Frames and sound (numpy; no I/O)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,9 @@ Pixels = npt.NDArray[np.uint8]
 """RGB picture, shape (height, width, 3), uint8."""
 Samples = npt.NDArray[np.float32]
 """Mono sound in -1..1, shape (n,), float32."""
+
+VideoQuality = Literal["lossless", "high", "small"]
+"""How closely recorded pictures are kept."""
 
 AUDIO_RATE_HZ = 16_000
 """Sample rate of every AudioChunk."""

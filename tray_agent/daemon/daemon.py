@@ -223,12 +223,14 @@ class Daemon:
     def _begin_watch(self, recording: Recording | None) -> str:
         if self._profile is None or self._spec is None:
             return self._no_game()
-        limits = self._settings.settings.app.limits
+        app = self._settings.settings.app
+        limits = app.limits
         if full := self._quota.make_room(limits.disk_gb, limits.when_full == "delete_oldest"):
             return full
         folder = new_folder(self._folders.sessions, self._profile.name)
         writer = SessionWriter(
             folder, self._spec, self._profile.name, self._profile.vector8, clock=self._desktop.clock,
+            quality=app.recording.quality,
             on_failure=lambda error: self._jobs.put(lambda: self._lose_session(folder, str(error))),
             on_growth=self._quota.grown, extra=_made_by(recording),
         )  # fmt: skip
@@ -238,7 +240,7 @@ class Daemon:
             self._note(str(error))
             return str(error)
         learns = recording is None
-        training = self._learning.begin(self._settings.settings.app.trainer) if learns else NoTrainer()
+        training = self._learning.begin(app.trainer) if learns else NoTrainer()
         watcher = Watcher(self._spec, writer, training, self._profile.idle_after_s)
         self._watching, self._recording = watcher, recording
         self._stopped_by_safety, self._fault = False, ""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from tray_agent.core.media import VideoQuality
 from tray_agent.errors import ImportFailed
 from tray_agent.importing.action_names import ActionNames
 from tray_agent.importing.item import Format, Item, Source
@@ -49,6 +50,7 @@ class Wanted:
         rate_hz: steps a second of recordings that don't tell.
         limit: sessions at most.
         max_bytes: what all sessions together may take.
+        quality: how closely pictures are kept.
     """
 
     formats: Sequence[Format]
@@ -57,6 +59,7 @@ class Wanted:
     rate_hz: float | None = None
     limit: int | None = None
     max_bytes: float = math.inf
+    quality: VideoQuality = "lossless"
 
 
 def run_import(paths: Sequence[Path], wanted: Wanted, root: Path, outcome: Outcome, tell: Tell) -> None:
@@ -108,7 +111,9 @@ def _import_path(
         _refuse_full(root, wanted.max_bytes)
         extra = {"format": form.name, "path": str(path.absolute()), "item": item.name}
         try:
-            written = write_session(item, wanted.profile, names, extra, root, root / HIDDEN, partial(tell, item.name))
+            written = write_session(
+                item, wanted.profile, names, extra, root, root / HIDDEN, partial(tell, item.name), wanted.quality
+            )
             outcome.imported.append((item.name, written))
         except BROKEN as error:
             outcome.skipped.append((item.name, _reason(error)))

@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from tray_agent.core.clock import ManualClock
-from tray_agent.core.media import AudioChunk
+from tray_agent.core.media import AudioChunk, VideoQuality
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import ImportFailed
 from tray_agent.importing.action_names import ActionNames
@@ -57,6 +57,7 @@ def write_session(
     root: Path,
     hidden: Path,
     tell: Callable[[int], None],
+    quality: VideoQuality = "lossless",
 ) -> Written:
     """Read the item, write it as a session of the game.
 
@@ -68,6 +69,7 @@ def write_session(
         root: folder of all sessions.
         hidden: where the session is written; moved to its place below `root` when it is whole.
         tell: told the number of ticks now and then.
+        quality: how closely pictures are kept.
 
     Raises:
         ImportFailed: nothing in it can be used.
@@ -77,8 +79,9 @@ def write_session(
     spec = profile.spec()
     folder = new_folder(hidden, profile.name)
     writer = SessionWriter(
-        folder, spec, profile.name, profile.vector8, clock=ManualClock(), threaded=False, extra={"imported": extra}
-    )
+        folder, spec, profile.name, profile.vector8, clock=ManualClock(), threaded=False, quality=quality,
+        extra={"imported": extra},
+    )  # fmt: skip
     try:
         writer.start()
         seen: set[str] = set()

@@ -65,7 +65,7 @@ def tracks(
         "pauses": line.pauses,
         "dropped": _dropped(table),
         "made": f"Made by tray-agent {__version__}: pictures enlarged without smoothing, pauses of more than two "
-        "seconds cut to one. The lossless pictures stay in the session.",
+        "seconds cut to one. The pictures as recorded stay in the session.",
     }
 
 
@@ -133,6 +133,7 @@ def _facts(reader: SessionReader, line: Timeline) -> list[tuple[str, str]]:
         ("played by", str(info.extra.get("player", "the player"))),
         ("controls", ", ".join(spec.controls.names) or "none"),
         ("picture", f"{spec.frame_width} x {spec.frame_height}, enlarged {factor} times"),
+        ("quality", info.quality),
         ("sound", "recorded" if spec.audio else "not recorded"),
     ]
     if held_by_agent:

@@ -78,8 +78,9 @@ class Details:
             "paused_s": self.paused_s, "dropped": self.dropped, "flags": self.by_flag,
             "takeovers_s": list(self.takeovers_s), "events": self.events, "sound_s": self.sound_s,
             "loudest": self.loudest, "files": self.files,
-            "frame": [info.spec.frame_width, info.spec.frame_height], "spec_digest": info.spec.digest,
-            "vector": list(info.vector), "tools": info.tools, "extra": info.extra, "closed": info.closed,
+            "frame": [info.spec.frame_width, info.spec.frame_height], "quality": info.quality,
+            "spec_digest": info.spec.digest, "vector": list(info.vector), "tools": info.tools,
+            "extra": info.extra, "closed": info.closed,
         }  # fmt: skip
 
 

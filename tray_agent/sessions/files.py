@@ -16,7 +16,7 @@ from tray_agent.sessions.layout import EVENTS, MARKS, SOUND, TICKS, VIDEO, Sessi
 from tray_agent.sessions.lock import SessionLock
 from tray_agent.sessions.sound import SoundWriter
 from tray_agent.sessions.ticks import TickCodec
-from tray_agent.sessions.video import VideoWriter
+from tray_agent.sessions.video import CodedFrame, VideoCopier, VideoWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,30 @@ class Mark:
     flags: int
 
 
+@dataclass(frozen=True, slots=True)
+class CopiedTick:
+    """A tick whose picture is taken over as it was coded; `sample.pixels` does not count."""
+
+    sample: TickSample
+    frame: CodedFrame
+
+
 class SessionFiles:
     """Appends to a session's files. Every method raises OSError or av.FFmpegError when the disk does not take it."""
 
-    def __init__(self, folder: Path, info: SessionInfo) -> None:
+    def __init__(self, folder: Path, info: SessionInfo, copied_video: Path | None = None) -> None:
+        """Store.
+
+        Args:
+            folder: of the session.
+            info: its metadata.
+            copied_video: the file whose coded frames will come, as `CopiedTick`; None: pictures will come.
+        """
         self._folder = folder
+        self._copied_video = copied_video
         self._info = info
         self._codec = TickCodec(info.spec)
-        self._video: VideoWriter | None = None
+        self._video: VideoWriter | VideoCopier | None = None
         self._sound: SoundWriter | None = None
         self._appended: dict[str, AppendFile] = {}
         self._lock = SessionLock(folder)
@@ -62,14 +78,24 @@ class SessionFiles:
         for name in (TICKS, EVENTS, MARKS):
             self._appended[name] = AppendFile(self._folder / name)
         self._appended[TICKS].write(self._codec.header())
-        self._video = VideoWriter(self._folder / VIDEO, spec.frame_width, spec.frame_height, spec.rate_hz)
+        path = self._folder / VIDEO
+        if self._copied_video is None:
+            self._video = VideoWriter(path, spec.frame_width, spec.frame_height, spec.rate_hz, self._info.quality)
+        else:
+            self._video = VideoCopier(path, self._copied_video, spec.rate_hz, self._info.quality)
         if spec.audio:
             self._sound = SoundWriter(self._folder / SOUND, self._info.start_ns)
 
-    def write(self, item: TickSample | list[InputEvent] | list[AudioChunk] | Mark) -> None:
+    def write(self, item: TickSample | CopiedTick | list[InputEvent] | list[AudioChunk] | Mark) -> None:
         """Append one item of any kind."""
         if isinstance(item, TickSample):
-            self._write_tick(item)
+            assert isinstance(self._video, VideoWriter)  # noqa: S101 - open() made it
+            self._video.add(item.pixels)
+            self._write_record(item)
+        elif isinstance(item, CopiedTick):
+            assert isinstance(self._video, VideoCopier)  # noqa: S101 - open() made it
+            self._video.add(item.frame)
+            self._write_record(item.sample)
         elif isinstance(item, Mark):
             self._appended[MARKS].write_lines([[item.first, item.last, item.flags]])
         else:
@@ -95,9 +121,7 @@ class SessionFiles:
             self._close_all()
         self._lock.give_back()
 
-    def _write_tick(self, sample: TickSample) -> None:
-        assert self._video is not None  # noqa: S101 - open() made it
-        self._video.add(sample.pixels)
+    def _write_record(self, sample: TickSample) -> None:
         self._appended[TICKS].write(self._codec.record(sample, int(sample.flags)))
         self._last_ns, self._last_wall_ns = sample.t_ns, int(datetime.now(UTC).timestamp() * 1e9)
         self.ticks += 1

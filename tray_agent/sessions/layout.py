@@ -11,17 +11,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tray_agent import __version__
+from tray_agent.core.media import VideoQuality
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import SessionError
 from tray_agent.runtime.atomic_file import write_atomic
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the format; a reader refuses newer ones."""
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda data: data | {"video": {"codec": CODEC, "quality": "lossless"}}
+}
 """Schema n -> what turns metadata of it into those of n + 1. Done while reading; the file stays as it is."""
+CODEC = "h264"
+"""Of `video.mkv`, whatever the quality."""
 STAMP = "%Y%m%dT%H%M%SZ"
 """How the start is written in a session's name."""
 METADATA = "session.json"
@@ -43,6 +48,7 @@ class SessionInfo:
         started_utc: wall-clock start, ISO 8601.
         wall_ns, start_ns: wall clock (ns since 1970) and desktop's clock at one and the same moment.
         tools: name -> version of what wrote it.
+        quality: how closely the pictures are kept.
         extra: what the caller added (for example who played).
         closed: counts written by an orderly end, None while it is written or after a crash.
     """
@@ -54,6 +60,7 @@ class SessionInfo:
     wall_ns: int
     start_ns: int
     tools: dict[str, str]
+    quality: VideoQuality = "lossless"
     extra: dict[str, Any] = field(default_factory=dict)
     closed: dict[str, Any] | None = None
 
@@ -69,12 +76,16 @@ class SessionInfo:
             "wall_ns": self.wall_ns,
             "start_ns": self.start_ns,
             "tools": self.tools,
+            "video": {"codec": CODEC, "quality": self.quality},
             "extra": self.extra,
             "closed": self.closed,
         }
 
 
-def begin(spec: PolicySpec, game: str, vector: Sequence[float], start_ns: int, extra: dict[str, Any]) -> SessionInfo:
+def begin(
+    spec: PolicySpec, game: str, vector: Sequence[float], start_ns: int, extra: dict[str, Any],
+    quality: VideoQuality = "lossless",
+) -> SessionInfo:  # fmt: skip
     """Metadata of a session that starts now.
 
     Raises:
@@ -87,7 +98,7 @@ def begin(spec: PolicySpec, game: str, vector: Sequence[float], start_ns: int, e
     tools = {"tray-agent": __version__, "python": platform.python_version()}
     tools |= {name: metadata.version(name) for name in ("av", "numpy")}
     wall_ns = int(now.timestamp() * 1e9)
-    return SessionInfo(game, spec, values, now.isoformat(), wall_ns, start_ns, tools, extra)
+    return SessionInfo(game, spec, values, now.isoformat(), wall_ns, start_ns, tools, quality, extra)
 
 
 def save_info(folder: Path, info: SessionInfo) -> None:
@@ -128,6 +139,9 @@ def _parse(data: dict[str, Any]) -> SessionInfo:
     closed, extra = data["closed"], data.get("extra") or {}
     if not isinstance(closed, dict | None) or not isinstance(extra, dict):
         raise TypeError("closed, extra: not a mapping")
+    video = data["video"]
+    if video["codec"] != CODEC or video["quality"] not in get_args(VideoQuality):
+        raise ValueError(f"video: {video} is not known")
     return SessionInfo(
         game=str(data["game"]),
         spec=spec,
@@ -136,6 +150,7 @@ def _parse(data: dict[str, Any]) -> SessionInfo:
         wall_ns=int(data["wall_ns"]),
         start_ns=int(data["start_ns"]),
         tools={str(k): str(v) for k, v in data["tools"].items()},
+        quality=video["quality"],
         extra=extra,
         closed=closed,
     )

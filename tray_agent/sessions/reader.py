@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tray_agent.core.events import InputEvent
 from tray_agent.core.media import Pixels, Samples
@@ -19,7 +20,7 @@ from tray_agent.sessions.append_file import read_lines
 from tray_agent.sessions.layout import EVENTS, MARKS, SOUND, TICKS, VIDEO, SessionInfo, load_info
 from tray_agent.sessions.sound import read_sound, sound_pieces
 from tray_agent.sessions.ticks import TickCodec, TickTable
-from tray_agent.sessions.video import VideoReader
+from tray_agent.sessions.video import CodedFrame, VideoReader
 
 _CHUNK = 128
 
@@ -78,20 +79,38 @@ class SessionReader:
             raise IndexError(f"frames {start}..{stop} of a session with {len(self)} ticks")
         return self._video.read(start, stop)
 
+    def planes(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Of the same rows what the network sees (`core.planes`), uint8 (n, 3, h, w).
+
+        Raises:
+            IndexError, SessionError: see `frames`.
+        """
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"frames {start}..{stop} of a session with {len(self)} ticks")
+        return self._video.planes(start, stop)
+
     def samples(self, first: int = 0) -> Iterator[TickSample]:
         """All ticks in order, from row `first` on."""
         table = self.ticks
         for start in range(first, len(table), _CHUNK):
             stop = min(start + _CHUNK, len(table))
             for i, pixels in zip(range(start, stop), self.frames(start, stop), strict=True):
-                yield TickSample(
-                    tick=int(table.tick[i]),
-                    t_ns=int(table.t_ns[i]),
-                    pixels=pixels,
-                    audio=table.audio[i],
-                    action=table.actions[i],
-                    flags=TickFlag(int(table.flags[i])),
-                )
+                yield _sample(table, i, pixels)
+
+    def coded(self, start: int, stop: int) -> Iterator[tuple[TickSample, CodedFrame]]:
+        """The ticks of the rows start..stop-1 without pixels, and their frames as they lie on the disk.
+
+        Raises:
+            SessionError: they can't be read.
+        """
+        none = np.empty((0, 0, 3), np.uint8)
+        for i, frame in zip(range(start, stop), self._video.coded(start, stop), strict=True):
+            yield _sample(self.ticks, i, none), frame
+
+    def keyframe_from(self, row: int) -> int | None:
+        """The first row from that one on whose frame can be decoded without those before it."""
+        found = self._video.keyframe_from(row)
+        return found if found is not None and found < len(self) else None
 
     @cached_property
     def events(self) -> list[InputEvent]:
@@ -120,3 +139,14 @@ class SessionReader:
         except (TypeError, ValueError, OverflowError) as error:
             raise SessionError(f"{path} is damaged ({error})") from error
         return replace(table, flags=flags)
+
+
+def _sample(table: TickTable, row: int, pixels: Pixels) -> TickSample:
+    return TickSample(
+        tick=int(table.tick[row]),
+        t_ns=int(table.t_ns[row]),
+        pixels=pixels,
+        audio=table.audio[row],
+        action=table.actions[row],
+        flags=TickFlag(int(table.flags[row])),
+    )

@@ -1,7 +1,8 @@
 """Metadata for a session whose `session.json` is missing or damaged. Runs on the caller's thread.
 
-What `ticks.bin` and `video.mkv` tell (sizes of action, sound and picture) does not name the controls. Those come from
-another session of the same game with the same sizes; the start comes from the folder's name and the first tick.
+What `ticks.bin` and `video.mkv` tell (sizes of action, sound and picture, quality) does not name the controls. Those
+come from another session of the same game with the same sizes; the start comes from the folder's name and the first
+tick.
 """
 
 import contextlib
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import av
 
+from tray_agent.core.media import VideoQuality
 from tray_agent.errors import SessionError
 from tray_agent.sessions.layout import METADATA, SCHEMA, STAMP, TICKS, VIDEO, SessionInfo, load_info
 from tray_agent.sessions.ticks import HEADER_BYTES, TickCodec
+from tray_agent.sessions.video import quality_of
 
 _DAMAGED = f"{METADATA}.damaged"
 
@@ -51,14 +54,14 @@ def _is_lost(path: Path) -> bool:
 
 
 def _rebuilt(folder: Path, why: str) -> tuple[SessionInfo, str]:
-    size = _picture_size(folder / VIDEO)
+    size, quality = _picture(folder / VIDEO)
     head = _head(folder / TICKS)
     for other in _others(folder):
         with contextlib.suppress(SessionError):
             info = load_info(other)
             spec = info.spec
             if TickCodec(spec).header() == head and (spec.frame_width, spec.frame_height) == size:
-                return _begun(folder, info), other.name
+                return _begun(folder, replace(info, quality=quality)), other.name
     raise SessionError(
         f"{why}. Its controls are known from nowhere else: {folder.parent} has no readable session with actions, sound "
         "and pictures of the same sizes"
@@ -99,10 +102,11 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _picture_size(path: Path) -> tuple[int, int]:
+def _picture(path: Path) -> tuple[tuple[int, int], VideoQuality]:
+    """Width and height, and how closely the pictures are kept."""
     try:
         with av.open(str(path)) as container:
             context = container.streams.video[0].codec_context
-            return context.width, context.height
+            return (context.width, context.height), quality_of(container)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise SessionError(f"{path} can't be opened ({error}); there is no picture left to save") from error

@@ -1,7 +1,9 @@
 """Cuts a session to a stretch of itself: a new session, whole before it takes the old one's place. Caller's thread.
 
-The new one has another name, so that whoever still reads the old one finds it gone, never changed. Frames are encoded
-anew, without loss. A kill at any moment leaves the old session or the new one (see `removal`).
+The new one has another name, so that whoever still reads the old one finds it gone, never changed. A kill at any moment
+leaves the old session or the new one (see `removal`). Lossless frames are encoded anew, without loss. Others are taken
+over as they were coded, so that they don't lose a second time, and the cut begins where a frame stands for itself; a
+stretch so short that none does is kept without loss.
 """
 
 import shutil
@@ -17,9 +19,9 @@ from tray_agent.core.media import AUDIO_RATE_HZ, AudioChunk
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import SessionError
 from tray_agent.sessions.append_file import read_lines
-from tray_agent.sessions.files import Mark, SessionFiles
+from tray_agent.sessions.files import CopiedTick, Mark, SessionFiles
 from tray_agent.sessions.keep import KEEP
-from tray_agent.sessions.layout import MARKS, SOUND, TICKS, SessionInfo, new_name
+from tray_agent.sessions.layout import MARKS, SOUND, TICKS, VIDEO, SessionInfo, new_name
 from tray_agent.sessions.lock import held
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.sessions.removal import REPLACES, replace_session, waiting_folder
@@ -32,6 +34,8 @@ _PER_S = 1e9
 
 def trim(folder: Path, from_s: float | None = None, to_s: float | None = None) -> Path:
     """Keep the stretch from..to, in seconds since the session began; the new session's folder.
+
+    What is not lossless begins up to two seconds later (see above).
 
     Raises:
         SessionError: it is being written, can't be read, no tick would be left, or the disk does not take the new one.
@@ -68,20 +72,25 @@ class _Stretch:
         self.rows = [row for row in range(len(times)) if self.holds(int(times[row]))]
         if not self.rows:
             raise SessionError(f"session {session.folder} would have no tick left. Delete it instead")
+        self.copied = self._begin_at_keyframe() if session.info.quality != "lossless" else False
         self.info = self._info(session.info)
 
     def holds(self, t_ns: int) -> bool:
         """Whether that moment is in it."""
         return t_ns >= self.first_ns and (self.end_ns is None or t_ns < self.end_ns)
 
-    def samples(self) -> Iterator[TickSample]:
+    def samples(self) -> Iterator[TickSample | CopiedTick]:
         """Its ticks with the flags as recorded, for marks come by themselves; the first one follows nothing."""
         recorded = TickCodec(self.session.spec).read(self.session.folder / TICKS).flags
         flags = [TickFlag(int(recorded[row])) for row in self.rows]
         flags[0] |= TickFlag.GAP
-        samples = islice(self.session.samples(self.rows[0]), len(self.rows))
-        for sample, own in zip(samples, flags, strict=True):
-            yield replace(sample, flags=own)
+        first, count = self.rows[0], len(self.rows)
+        if self.copied:
+            for (sample, frame), own in zip(self.session.coded(first, first + count), flags, strict=True):
+                yield CopiedTick(replace(sample, flags=own), frame)
+        else:
+            for sample, own in zip(islice(self.session.samples(first), count), flags, strict=True):
+                yield replace(sample, flags=own)
 
     def marks(self) -> Iterator[Mark]:
         """What of each mark lies within it."""
@@ -110,12 +119,23 @@ class _Stretch:
         last_ns = int(self.session.ticks.t_ns[self.rows[-1]])
         return {**lost, "last_wall_ns": last_wall_ns(self.session.folder, info, last_ns)}
 
+    def _begin_at_keyframe(self) -> bool:
+        """Leave out what comes before the first frame that stands for itself; False when there is none."""
+        row = self.session.keyframe_from(self.rows[0])
+        if row is None or row > self.rows[-1]:
+            return False
+        if row > self.rows[0]:
+            self.rows = self.rows[self.rows.index(row) :]
+            self.first_ns = int(self.session.ticks.t_ns[row])
+        return True
+
     def _info(self, info: SessionInfo) -> SessionInfo:
         later_ns = self.first_ns - info.start_ns
         started = datetime.fromisoformat(info.started_utc) + timedelta(microseconds=later_ns / 1000)
         return replace(
             info, started_utc=started.isoformat(), wall_ns=info.wall_ns + later_ns, start_ns=self.first_ns,
             extra={**info.extra, REPLACES: self.session.folder.name}, closed=None,
+            quality=info.quality if self.copied else "lossless",
         )  # fmt: skip
 
 
@@ -124,7 +144,7 @@ def _sample(ns: int) -> int:
 
 
 def _make(stretch: _Stretch, folder: Path) -> None:
-    files = SessionFiles(folder, stretch.info)
+    files = SessionFiles(folder, stretch.info, stretch.session.folder / VIDEO if stretch.copied else None)
     try:
         files.open()
         for sample in stretch.samples():

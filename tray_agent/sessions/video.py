@@ -1,10 +1,13 @@
-"""`video.mkv`: one lossless RGB frame a tick. Encoding and decoding run on the caller's thread, single-threaded.
+"""`video.mkv`: one frame a tick, coded as `coding` says. All runs on the caller's thread, single-threaded.
 
-Every frame is a Matroska cluster of its own, and the file is never gone back into, so a kill loses at most the frame
-that the muxer still holds: one tick.
+The file is never gone back into. A lossless frame is a Matroska cluster of its own, so a kill loses at most the frame
+that the muxer still holds; others share a cluster of a quarter of a second, for a cluster's head takes 20 bytes and
+such a frame may take 50.
 """
 
 import bisect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,38 +15,72 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from tray_agent.core.media import Pixels
+from tray_agent.core.media import Pixels, VideoQuality
+from tray_agent.core.planes import PLANES
 from tray_agent.errors import SessionError
 from tray_agent.sessions.append_file import AppendFile
+from tray_agent.sessions.coding import CODINGS, describe_colours, frame_of, put_pixels, put_planes
 from tray_agent.sessions.matroska import BlockIndex
 
-GROW_ONLY = {"live": "1", "flush_packets": "1", "cluster_time_limit": "1"}
-"""Muxer options: never seek back, hand every cluster to the system at once, one packet a cluster."""
+_MS = Fraction(1, 1000)
+_QUALITY_TAG = "QUALITY"
+_Put = Callable[[av.VideoFrame, npt.NDArray[np.uint8]], None]
+"""Writes a decoded frame into its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodedFrame:
+    """A frame as it lies on the disk.
+
+    Attributes:
+        data: the packet.
+        keyframe: it can be decoded without those before it.
+    """
+
+    data: bytes
+    keyframe: bool
+
+
+def quality_of(container: av.container.InputContainer) -> VideoQuality:
+    """How closely an opened `video.mkv` keeps its pictures."""
+    found = next((name for name in CODINGS if name == container.metadata.get(_QUALITY_TAG)), None)
+    return found or "lossless"  # from before there was another
+
+
+def _open(file: AppendFile, quality: VideoQuality) -> av.container.OutputContainer:
+    """A container that never seeks back and hands every cluster to the system at once."""
+    cluster_ms = CODINGS[quality].cluster_ms
+    options = {"live": "1", "flush_packets": "1", "cluster_time_limit": str(cluster_ms)}
+    container = av.open(file, "w", format="matroska", options=options)
+    container.metadata[_QUALITY_TAG] = quality
+    return container
 
 
 class VideoWriter:
-    """Appends frames. One thread."""
+    """Appends pictures. One thread."""
 
-    def __init__(self, path: Path, width: int, height: int, rate_hz: float) -> None:
+    def __init__(self, path: Path, width: int, height: int, rate_hz: float, quality: VideoQuality = "lossless") -> None:
         """Create the file. Raises OSError."""
         self._rate_hz = rate_hz
+        self._coding = coding = CODINGS[quality]
         self.file = AppendFile(path)
-        self._container = av.open(self.file, "w", format="matroska", options=GROW_ONLY)
+        self._container = _open(self.file, quality)
         rate = Fraction(rate_hz).limit_denominator(1000)
-        group = str(max(1, int(rate_hz / 2)))  # a keyframe every half second, for quick random access
-        options = {"qp": "0", "preset": "ultrafast", "tune": "zerolatency", "g": group}
-        self._stream = self._container.add_stream("libx264rgb", rate=rate, options=options)
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "rgb24"
-        self._stream.codec_context.thread_count = 1
-        self._stream.codec_context.time_base = Fraction(1, 1000)
+        options = coding.options | {"g": str(max(1, int(rate_hz * coding.keyframe_s)))}
+        self._stream = self._container.add_stream(coding.encoder, rate=rate, options=options)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, coding.pix_fmt
+        context = self._stream.codec_context
+        context.thread_count = 1
+        context.time_base = _MS
+        describe_colours(context, coding)
         self._open = True
         self.count = 0
 
     def add(self, pixels: Pixels) -> None:
         """Append one frame (h, w, 3). Raises OSError."""
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame = frame_of(pixels, self._coding)
         frame.pts = round(self.count * 1000 / self._rate_hz)
-        frame.time_base = Fraction(1, 1000)
+        frame.time_base = _MS
         self._container.mux(self._stream.encode(frame))
         self.count += 1
 
@@ -55,6 +92,39 @@ class VideoWriter:
         try:
             if self.count:
                 self._container.mux(self._stream.encode(None))
+            self._container.close()
+        finally:
+            self.file.close()
+
+
+class VideoCopier:
+    """Appends frames of another `video.mkv`, as they are. One thread."""
+
+    def __init__(self, path: Path, source: Path, rate_hz: float, quality: VideoQuality) -> None:
+        """Create the file; the frames will be those of `source`, which has that quality. Raises OSError."""
+        self._rate_hz = rate_hz
+        with av.open(str(source)) as container:
+            self.file = AppendFile(path)
+            self._container = _open(self.file, quality)
+            self._stream = self._container.add_stream_from_template(container.streams.video[0])
+        self._open = True
+        self.count = 0
+
+    def add(self, frame: CodedFrame) -> None:
+        """Append one frame; the first must be a keyframe. Raises OSError."""
+        packet = av.Packet(frame.data)
+        packet.stream, packet.time_base = self._stream, _MS
+        packet.pts = packet.dts = round(self.count * 1000 / self._rate_hz)
+        packet.is_keyframe = frame.keyframe
+        self._container.mux_one(packet)
+        self.count += 1
+
+    def close(self) -> None:
+        """Close; idempotent. Raises OSError."""
+        if not self._open:
+            return
+        self._open = False
+        try:
             self._container.close()
         finally:
             self.file.close()
@@ -89,16 +159,47 @@ class VideoReader:
             IndexError: not that many frames.
             SessionError: a frame can't be decoded.
         """
+        return self._read(start, stop, self._shape, put_pixels)
+
+    def planes(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """What the network sees of them, uint8 (n, 3, h, w): as it was coded, which is far quicker where that is so.
+
+        Raises:
+            IndexError, SessionError: see `read`.
+        """
+        height, width, _ = self._shape
+        return self._read(start, stop, (PLANES, height, width), put_planes)
+
+    def _read(self, start: int, stop: int, shape: tuple[int, int, int], put: _Put) -> npt.NDArray[np.uint8]:
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"frames {start}..{stop} of a session with {len(self)}")
-        out: Pixels = np.empty((stop - start, *self._shape), np.uint8)
+        out = np.empty((stop - start, *shape), np.uint8)
         if start == stop:
             return out
         try:
-            self._decode(start, stop, out)
+            self._decode(start, stop, out, put)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SessionError(f"{self._path}: frames {start}..{stop} can't be decoded ({error})") from error
         return out
+
+    def coded(self, start: int, stop: int) -> Iterator[CodedFrame]:
+        """Frames start..stop-1 as they lie on the disk.
+
+        Raises:
+            SessionError: they can't be read.
+        """
+        try:
+            with self._path.open("rb") as file:
+                for block in self._index.blocks[start:stop]:
+                    file.seek(block.offset)
+                    yield CodedFrame(file.read(block.size), block.keyframe)
+        except OSError as error:
+            raise SessionError(f"{self._path} can't be read ({error.strerror or error})") from error
+
+    def keyframe_from(self, number: int) -> int | None:
+        """The first frame from that one on that can be decoded without those before it."""
+        at = bisect.bisect_left(self._keyframes, number)
+        return self._keyframes[at] if at < len(self._keyframes) else None
 
     def end_of(self, count: int) -> int:
         """Where in the file the first `count` frames end, bytes; 0 for none."""
@@ -123,7 +224,7 @@ class VideoReader:
                 stop -= 1
         return stop
 
-    def _decode(self, start: int, stop: int, out: Pixels) -> None:
+    def _decode(self, start: int, stop: int, out: npt.NDArray[np.uint8], put: _Put) -> None:
         keyframe = bisect.bisect_right(self._keyframes, start) - 1
         first = self._keyframes[keyframe] if keyframe >= 0 else 0
         decoder = self._fresh_decoder()
@@ -133,17 +234,15 @@ class VideoReader:
                 block = self._index.blocks[i]
                 file.seek(block.offset)
                 for picture in decoder.decode(av.Packet(file.read(block.size))):
-                    got = self._place(picture, got, start, out)
+                    if got >= start:
+                        put(picture, out[got - start])
+                    got += 1
         for picture in decoder.decode(None):
-            got = self._place(picture, got, start, out)
+            if got >= start:
+                put(picture, out[got - start])
+            got += 1
         if got != stop:
             raise ValueError(f"{got - first} of {stop - first} frames came out")
-
-    @staticmethod
-    def _place(picture: av.VideoFrame, number: int, start: int, out: npt.NDArray[np.uint8]) -> int:
-        if number >= start:
-            out[number - start] = picture.to_ndarray()  # planar GBR comes out as RGB, without a conversion pass
-        return number + 1
 
     def _fresh_decoder(self) -> av.VideoCodecContext:
         if self._decoder is None:

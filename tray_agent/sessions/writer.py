@@ -17,7 +17,7 @@ import numpy as np
 
 from tray_agent.core.clock import Clock, MonotonicClock
 from tray_agent.core.events import InputEvent
-from tray_agent.core.media import AudioChunk
+from tray_agent.core.media import AudioChunk, VideoQuality
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import SessionError
@@ -62,6 +62,7 @@ class SessionWriter:
         *,
         clock: Clock | None = None,
         threaded: bool = True,
+        quality: VideoQuality = "lossless",
         on_failure: Callable[[SessionError], None] | None = None,
         on_growth: Callable[[int], None] | None = None,
         extra: dict[str, Any] | None = None,
@@ -75,6 +76,7 @@ class SessionWriter:
             vector: its game vector.
             clock: the desktop's clock, which all `t_ns` come from; real time by default.
             threaded: False for lockstep.
+            quality: how closely the pictures are kept.
             on_failure: told once when writing had to end; may be called on the writer's thread.
             on_growth: told after every write how many bytes there are; called on the writer's thread, must not raise.
             extra: plain data kept in `session.json` under "extra".
@@ -83,6 +85,7 @@ class SessionWriter:
         self.spec = spec
         self._game, self._vector, self._extra = game, vector, extra or {}
         self._clock = clock or MonotonicClock()
+        self._quality = quality
         self._on_failure = on_failure
         self._on_growth = on_growth
         self._queue: queue.Queue[_Item | None] = queue.Queue(int(_QUEUE_S * _ITEMS_PER_TICK * max(1.0, spec.rate_hz)))
@@ -110,7 +113,7 @@ class SessionWriter:
         Raises:
             SessionError: the folder can't be made or written, or the vector does not fit the spec.
         """
-        info = begin(self.spec, self._game, self._vector, self._clock.now_ns(), self._extra)
+        info = begin(self.spec, self._game, self._vector, self._clock.now_ns(), self._extra, self._quality)
         self._files = SessionFiles(self.folder, info)
         try:
             self._files.open()

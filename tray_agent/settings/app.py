@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from tray_agent.core.controls import Controls
+from tray_agent.core.media import VideoQuality
 from tray_agent.settings.hotkeys import Hotkey, HotkeyField, shadows
 from tray_agent.settings.mistake import mistake
 from tray_agent.settings.model import Model
@@ -91,6 +92,19 @@ class Limits(Model):
     )
 
 
+class Recording(Model):
+    """How sessions are recorded and imported."""
+
+    quality: VideoQuality = Field(
+        default="high",
+        description=(
+            "How closely pictures are kept: high (a third of lossless or less), small (a sixth to a half less again), "
+            "lossless (exact)."
+        ),
+        examples=["lossless"],
+    )
+
+
 _ENCODER = re.compile(r"scratch|bundled|start:.+|timm:[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?(@.+)?")
 
 
@@ -155,6 +169,7 @@ class AppSettings(Model):
     hotkeys: Hotkeys = Hotkeys()
     folders: Folders = Folders()
     limits: Limits = Limits()
+    recording: Recording = Recording()
     trainer: Trainer = Trainer()
     tray: bool = Field(default=True, description="Whether the tray icon is shown.")
     audio_device: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(

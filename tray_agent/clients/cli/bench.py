@@ -17,6 +17,7 @@ _BENCHES = {
     "kill": "hotkey, SIGKILL, SIGSTOP -> all keys up, while both cores are busy",
     "watch": "a real game's frame rate with and without watching and learning",
     "learning": "samples a second, against the imitation library on the same frames with the same network",
+    "sessions": "sessions on disk: size, CPU of recording, random reading, training by two processes, kill -9",
 }
 
 
@@ -45,7 +46,7 @@ def _unavailable(name: str, error: ImportError) -> PlatformUnavailable:
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb `bench`."""
-    parser = subparsers.add_parser("bench", help="measure this machine: capture, loop, kill, watch, learning")
+    parser = subparsers.add_parser("bench", help="measure this machine: capture, loop, kill, watch, learning, sessions")
     names = parser.add_subparsers(dest="bench", required=True, metavar="NAME", parser_class=_LateParser)
     for name, text in _BENCHES.items():
         one = names.add_parser(name, help=text, description=text)
@@ -62,8 +63,21 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
         return ExitCode.OK
-    table = Table("metric", "value", title=f"bench {args.bench}")
-    for name, value in result["metrics"].items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)
+    _show(result)
     return ExitCode.OK
+
+
+def _show(result: dict[str, Any]) -> None:
+    """As a table, with targets where a benchmark knows them; below it what could not be measured, and how it was."""
+    console, wanted = Console(), result.get("wanted", {})
+    table = Table("metric", "value", *(["wanted"] if wanted else []), title=f"bench {result['bench']}")
+    for name, value in result["metrics"].items():
+        row = [name, f"{value:.4g}" if isinstance(value, float) else str(value)]
+        if wanted:
+            row.append(wanted.get(name, "") + ", missed" * (name in result["missed"]))
+        table.add_row(*row)
+    console.print(table)
+    for name, why in result.get("missing", {}).items():
+        console.print(f"not measured: {name}: {why}", markup=False, highlight=False)
+    for note in result.get("notes", ()):
+        console.print(note, markup=False, highlight=False)

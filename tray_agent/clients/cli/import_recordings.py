@@ -78,8 +78,10 @@ def _run(args: argparse.Namespace) -> int:
         return ExitCode.USAGE
     settings = load_settings()
     profile = settings.game(args.game)
-    max_bytes = settings.app.limits.disk_gb * 1e9
-    wanted = Wanted(formats(args.format), profile, dict(args.map), args.rate, args.limit, max_bytes)
+    wanted = Wanted(
+        formats(args.format), profile, dict(args.map), args.rate, args.limit, settings.app.limits.disk_gb * 1e9,
+        settings.app.recording.quality,
+    )  # fmt: skip
     root = settings.app.folders.data or paths.data_folder() / "sessions"
     outcome = Outcome()
     console = Console(stderr=True)

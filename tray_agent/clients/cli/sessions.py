@@ -47,7 +47,8 @@ def _add_edits(verbs: Any) -> None:
     _session(keeping)
     keeping.add_argument("--off", action="store_true", help="take the mark away")
     keeping.add_argument("--note", default="", metavar="TEXT", help="what it is kept for")
-    trim = _verb(verbs, "trim", session_edits.trim_one, "keep a stretch of a session, under a new name")
+    kept = "keep a stretch of a session, under a new name; where pictures are not lossless it may begin 2 s later"
+    trim = _verb(verbs, "trim", session_edits.trim_one, kept)
     _session(trim)
     for name, dest in (("--from", "first"), ("--to", "last")):
         trim.add_argument(name, dest=dest, type=position, metavar="TIME", help="90, 1:30 or 0:01:30 since its start")
@@ -140,7 +141,7 @@ def _described(found: Details) -> list[str]:
         f"length    {time_text(one.seconds)}, paused {found.pauses} times for {time_text(found.paused_s)}",
         f"ticks     {found.ticks} ({flags})" if flags else f"ticks     {found.ticks}",
         f"rate      {found.rate_hz:g} a second asked, {came} achieved, {found.dropped} dropped",
-        f"picture   {info.spec.frame_width}x{info.spec.frame_height}",
+        f"picture   {info.spec.frame_width}x{info.spec.frame_height}, quality {info.quality}",
         _sound_line(found),
         f"events    {found.events}",
         f"made by   {one.recorder or 'unknown'} ({', '.join(f'{k} {v}' for k, v in info.tools.items())})",

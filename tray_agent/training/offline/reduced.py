@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tray_agent.core.media import Pixels
+from tray_agent.core.planes import PLANES, Planes, planes_of
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.reduce import reduce
 from tray_agent.sessions.reader import SessionReader
@@ -45,3 +46,11 @@ class ReducedSession(SessionReader):
         for i, picture in enumerate(super().frames(start, stop)):
             small[i] = reduce(picture, (width, height))
         return small
+
+    def planes(self, start: int, stop: int) -> Planes:
+        """What the network sees of them, uint8 (n, 3, h, w). Raises as `SessionReader.frames`."""
+        width, height = self._wanted.frame_width, self._wanted.frame_height
+        planes = np.empty((stop - start, PLANES, height, width), np.uint8)
+        for i, picture in enumerate(self.frames(start, stop)):
+            planes[i] = planes_of(picture)
+        return planes

@@ -247,13 +247,14 @@ class SegmentReplay(Replay):
         number, first = self._segments[segment].tolist()
         a, b = max(0, first - self._before), min(first + self._segment, self._sessions[self._names[number]].length)
         try:
-            pixels = self._read(number, a, b)
+            with self._reading:
+                planes = self._readers[number].planes(a, b)
         except SessionError as error:
             self._tell(number, error)
             return None
-        out = np.zeros((self._segment + self._before, PLANES, *pixels.shape[1:3]), np.uint8)
-        for row, picture in enumerate(pixels, start=a - (first - self._before)):
-            out[row] = planes_of(picture)
+        out = np.zeros((self._segment + self._before, *planes.shape[1:]), np.uint8)
+        row = a - (first - self._before)
+        out[row : row + len(planes)] = planes
         return out
 
     def _put(self, slot: int, segment: int, planes: Planes | None) -> None:
