@@ -104,7 +104,7 @@ def _fitted(play: Play) -> Preprocess:
 
 
 def _most_bits(plays: Sequence[Play]) -> int:
-    return max(1, *(play.held.shape[1] for play in plays))
+    return max(1, *(int(play.held.shape[1]) for play in plays))
 
 
 class Contrast(nn.Module):

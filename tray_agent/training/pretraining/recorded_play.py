@@ -51,7 +51,7 @@ def recorded(found: Recordings, max_bytes: int, skip: Skip) -> Play:
         count += last - first
     if not count:
         raise SessionError("no picture of any session can be read; record again")
-    return Play(found.game, planes[:count], *(np.concatenate(parts) for parts in (held, starts, fit)))
+    return Play(found.game, planes[:count], np.concatenate(held), np.concatenate(starts), np.concatenate(fit))
 
 
 def bits_of(controls: Controls, actions: FloatVector) -> npt.NDArray[np.float32]:
