@@ -12,10 +12,10 @@ from tray_agent.settings.model import Model
 ENCODER = "encoder"
 POLICY = "policy"
 TEXT = """Make beforehand what games are begun with, so that a new one is learned sooner:
-  encoder   the convolutions that look at the picture, taught without any score or label of a person: which pictures
-            follow each other, and which keys were held between two. Of packaged games played at random (as the one that
-            comes with the program was made), or of recorded sessions
-  policy    the same and sound branch and trunk behind it, taught on what was pressed in recorded sessions of many
+  encoder   the convolutions that look at the picture, taught which pictures follow each other and which keys were held
+            between two; on packaged games played at random (as the one that comes with the program was), or on recorded
+            sessions
+  policy    the same with sound branch and trunk behind it, taught what players press, on recorded sessions of many
             games
 
 Use a file of either kind with this line under "trainer:" in tray_agent.yaml:
@@ -23,12 +23,12 @@ Use a file of either kind with this line under "trainer:" in tray_agent.yaml:
 It counts for games that have learned nothing yet; a game that has a checkpoint goes on from it. Each file's metadata
 (safetensors, "about") says how it was made."""
 _RESUMED = """The file is written each minute, each time whole. Ctrl-C ends the run and keeps the file as it was last
-written; the same command with --resume goes on from there, also after a crash. What that needs lies beside the file, as
-FILE.state, until the run is done."""
-_ENCODER_TEXT = f"""Teach an encoder without labels: temporal contrast (ATC, arXiv 2009.08319) and inverse dynamics
-(arXiv 1705.05363). Without --sessions, packaged Atari games are played at random: that is how
-models/encoder.safetensors was made, in 15 minutes. With --sessions, recordings of any games are learned from; sizes of
-pictures and controls may differ. Programs that have imported other people's recordings have sessions of them as well.
+written; the same command with --resume goes on from there, also after a crash. What that needs lies beside the
+file, as FILE.state, until the run is done."""
+_ENCODER_TEXT = f"""Teach an encoder which pictures follow each other (temporal contrast: ATC, arXiv 2009.08319) and what was
+held between two (inverse dynamics, arXiv 1705.05363). Without --sessions, packaged Atari games are played at random:
+that is how models/encoder.safetensors was made, in 15 minutes. With --sessions, recordings of any games are learned
+from, imported ones as well; sizes of pictures and controls may differ.
 
 {_RESUMED}"""
 _ENCODER_EXAMPLES = """examples:
@@ -37,8 +37,8 @@ _ENCODER_EXAMPLES = """examples:
   tray-agent pretrain encoder --sessions --minutes 30
   tray-agent pretrain encoder --sessions ~/recordings ~/imported --without pong --out encoder.safetensors
   tray-agent pretrain policy ~/recordings --encoder start:encoder.safetensors --out start.safetensors"""
-_POLICY_TEXT = f"""Teach what games have in common by what players pressed. It takes sessions of two games or more: your
-own, or imported ones (`tray-agent import --help`). Pictures are read from disk as they are needed.
+_POLICY_TEXT = f"""Teach what games have in common, by what players pressed. It takes sessions of two games or more: your
+own, or imported ones (tray-agent import --help). Pictures are read from disk as they are needed.
 
 --method joint    one network learns all games at once: the same convolutions and sound branch, the same trunk for
                   pictures of one size, each game with heads and statistics of its own
@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds: Any = parser.add_subparsers(dest="kind", required=True, metavar="encoder|policy")
     raw = argparse.RawDescriptionHelpFormatter
     encoder = kinds.add_parser(
-        ENCODER, help="convolutions, taught without labels", description=_ENCODER_TEXT, epilog=_ENCODER_EXAMPLES,
+        ENCODER, help="convolutions that look at the picture", description=_ENCODER_TEXT, epilog=_ENCODER_EXAMPLES,
         formatter_class=raw, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
     add = encoder.add_argument
@@ -119,7 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sessions", nargs="*", type=Path, metavar="PATH", help=f"learn from these instead: {where}")
     _add_common(encoder, "15")
     policy = kinds.add_parser(
-        POLICY, help="convolutions, sound branch and trunk, taught on sessions of many games",
+        POLICY, help="convolutions, sound branch and trunk",
         description=_POLICY_TEXT, epilog=_POLICY_EXAMPLES, formatter_class=raw, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
     add = policy.add_argument

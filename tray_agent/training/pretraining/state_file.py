@@ -92,7 +92,7 @@ def put_back(given: Mapping[str, Tensor], named: Mapping[str, Tensor], optimizer
             if f"s.{name}" in given:
                 # laid out in memory as the weights are: what is computed with them is then the same to the last bit
                 optimizer.state[tensor] = {
-                    "step": given[f"s.{name}"].clone(),
+                    "step": given[f"s.{name}"].to(tensor.device, copy=True),
                     "exp_avg": torch.empty_like(tensor).copy_(given[f"m.{name}"]),
                     "exp_avg_sq": torch.empty_like(tensor).copy_(given[f"v.{name}"]),
                 }
