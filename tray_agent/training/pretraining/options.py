@@ -25,10 +25,10 @@ It counts for games that have learned nothing yet; a game that has a checkpoint 
 _RESUMED = """The file is written each minute, each time whole. Ctrl-C ends the run and keeps the file as it was last
 written; the same command with --resume goes on from there, also after a crash. What that needs lies beside the
 file, as FILE.state, until the run is done."""
-_ENCODER_TEXT = f"""Teach an encoder which pictures follow each other (temporal contrast: ATC, arXiv 2009.08319) and what was
-held between two (inverse dynamics, arXiv 1705.05363). Without --sessions, packaged Atari games are played at random:
-that is how models/encoder.safetensors was made, in 15 minutes. With --sessions, recordings of any games are learned
-from, imported ones as well; sizes of pictures and controls may differ.
+_ENCODER_TEXT = f"""Teach an encoder which pictures follow each other (temporal contrast: ATC, arXiv 2009.08319) and
+what was held between two (inverse dynamics, arXiv 1705.05363). Without --sessions, packaged Atari games are played at
+random: that is how models/encoder.safetensors was made, in 15 minutes. With --sessions, recordings of any games are
+learned from, imported ones as well; sizes of pictures and controls may differ.
 
 {_RESUMED}"""
 _ENCODER_EXAMPLES = """examples:
@@ -37,8 +37,8 @@ _ENCODER_EXAMPLES = """examples:
   tray-agent pretrain encoder --sessions --minutes 30
   tray-agent pretrain encoder --sessions ~/recordings ~/imported --without pong --out encoder.safetensors
   tray-agent pretrain policy ~/recordings --encoder start:encoder.safetensors --out start.safetensors"""
-_POLICY_TEXT = f"""Teach what games have in common, by what players pressed. It takes sessions of two games or more: your
-own, or imported ones (tray-agent import --help). Pictures are read from disk as they are needed.
+_POLICY_TEXT = f"""Teach what games have in common, by what players pressed. It takes sessions of two games or more:
+your own, or imported ones (tray-agent import --help). Pictures are read from disk as they are needed.
 
 --method joint    one network learns all games at once: the same convolutions and sound branch, the same trunk for
                   pictures of one size, each game with heads and statistics of its own
