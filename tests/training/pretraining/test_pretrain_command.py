@@ -170,9 +170,8 @@ def test_what_cannot_be_used_is_left_out_and_counted(tmp_path: Path) -> None:
 def test_policy_is_made_of_recorded_games(root: Path, tmp_path: Path, method: Any) -> None:
     """Without the game that is left out; the program takes the file; nothing is left beside it."""
     out = tmp_path / "start.safetensors"
-    summary = go(PolicyOptions(
-        sessions=(root,), out=out, method=method, without=("b",), minutes=SHORT, encoder="scratch"
-    ))  # fmt: skip
+    options = PolicyOptions(sessions=(root,), out=out, method=method, without=("b",), minutes=SHORT, encoder="scratch")
+    summary = go(options.model_copy(update={"inner": 1}))
     recipe = about(out)["recipe"]
     assert (recipe["games"], recipe["without"], recipe["method"]) == (["a", "c"], ["b"], method)
     assert recipe["begun_with"] == "scratch"

@@ -135,7 +135,7 @@ def test_a_new_game_is_learned_sooner_with_it(root: Path) -> None:
     """What it is for: a game that it has not seen loses less in its first updates."""
     made = begun(root, "ac")
     nothing = made.weights()
-    for number in range(80):
+    for number in range(60):
         made.learn("ac"[number % 2])
     new = Learner(SPEC, vector_of("e"), opened(root, "e")[0].replay, seed=9)
     new.bf16 = False
