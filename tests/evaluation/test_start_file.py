@@ -17,9 +17,9 @@ from tray_agent.evaluation.start_file import check_unchanged, start_of
 RESULTS = Path(tray_agent.__file__).parent / "evaluation" / "results" / "cells"
 
 
-def write(path: Path, games: tuple[str, ...] = ("a", "b"), value: float = 0.0) -> Path:
-    """As `training.reptile` writes it."""
-    about = json.dumps({"recipe": {"games": games}})
+def write(path: Path, games: tuple[str, ...] = ("a", "b"), value: float = 0.0, before: tuple[str, ...] = ()) -> Path:
+    """As `tray-agent pretrain` writes it."""
+    about = json.dumps({"recipe": {"games": games, "before": before}})
     save_file({"x": np.full(3, value, np.float32)}, path, metadata={"about": about})
     return path
 
@@ -70,6 +70,8 @@ def test_file_that_has_learned_the_game_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "w", ("a", "b"))
     with pytest.raises(TrayAgentError, match=r"has learned from b itself.*--without b"):
         start_of(str(path), "b")
+    with pytest.raises(TrayAgentError, match="has learned from b itself"):
+        start_of(str(write(tmp_path / "begun with another", ("a", "c"), before=("b",))), "b")
 
 
 @pytest.mark.parametrize("how", ["missing", "garbage", "of something else"])
@@ -80,7 +82,7 @@ def test_other_files_are_refused(tmp_path: Path, how: str) -> None:
         path.write_bytes(b"\xff" * 99)
     if how == "of something else":
         save_file({"x": np.zeros(3, np.float32)}, path)
-    with pytest.raises(TrayAgentError, match=r"w is no file to begin c with.*training\.reptile"):
+    with pytest.raises(TrayAgentError, match=r"w is no file to begin c with.*tray-agent pretrain"):
         start_of(str(path), "c")
 
 

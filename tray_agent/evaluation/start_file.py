@@ -1,4 +1,4 @@
-"""The file of weights that the policy `ours-start` begins with, as `training.reptile` makes it (no torch)."""
+"""The file of weights that the policy `ours-start` begins with, as `tray-agent pretrain` makes it (no torch)."""
 
 import hashlib
 import json
@@ -17,15 +17,16 @@ def start_of(pattern: str, game: str) -> tuple[str, str]:
     """Full path and digest of the file for a game.
 
     Raises:
-        TrayAgentError: there is no such file, it is none of `training.reptile`, or it has learned from this very game.
+        TrayAgentError: there is no such file, it is none of `tray-agent pretrain`, or it knows this very game.
     """
     path = Path(pattern.replace(GAME, game)).expanduser().absolute()
     try:
         with safe_open(path, framework="np") as file:
-            games = json.loads(file.metadata()["about"])["recipe"]["games"]
+            recipe = json.loads(file.metadata()["about"])["recipe"]
+        games = {*recipe["games"], *recipe.get("before", ())}
         digest = _digest(path)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        remedy = "Make it with: python -m tray_agent.training.reptile"
+        remedy = "Make it with: tray-agent pretrain policy"
         raise TrayAgentError(f"{path} is no file to begin {game} with ({error}). {remedy}") from error
     if game in games:
         raise TrayAgentError(f"{path} has learned from {game} itself. Make one with --without {game}")

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,25 +40,18 @@ class OtherGame:
 
 
 def other_games(root: Path, current: str, max_bytes: int, seed: int, skip: Skip) -> list[OtherGame]:
-    """Games with sessions under `root` beside the current one: see `games_under`."""
-    return games_under((root,), (current,), max_bytes, seed, skip)
-
-
-def games_under(
-    roots: Sequence[Path], without: Collection[str], max_bytes: int, seed: int, skip: Skip
-) -> list[OtherGame]:
-    """Games with sessions under the roots, newest first; nothing is loaded yet.
+    """Games with sessions under `root` beside the current one, newest first; nothing is loaded yet.
 
     Args:
-        roots: of all sessions.
-        without: games that are left alone.
+        root: of all sessions.
+        current: the game that is left alone.
         max_bytes: for the frames of all of them together.
         seed: of what is drawn.
         skip: told what is left out.
     """
     by_game: dict[str, list[Listed]] = {}
-    for listed in _newest_first(roots, without, skip):
-        if listed.info.game not in without:
+    for listed in _newest_first(root, current, skip):
+        if listed.info.game != current:
             by_game.setdefault(listed.info.game, []).append(listed)
     chosen: list[list[Listed]] = []
     left = max_bytes
@@ -74,16 +67,12 @@ def games_under(
     return [_game(sessions, left // len(chosen), seed) for sessions in chosen]
 
 
-def _newest_first(roots: Sequence[Path], without: Collection[str], skip: Skip) -> list[Listed]:
-    found: list[Listed] = []
-    for root in roots:
-        listing = list_sessions(root)
-        unread = {game_folder(root, name) for name in without}
-        for folder, why in listing.damaged.items():
-            if folder.parent not in unread:
-                skip(folder.name, why)
-        found += listing.sessions
-    return sorted(found, key=lambda listed: listed.folder.name, reverse=True)
+def _newest_first(root: Path, current: str, skip: Skip) -> list[Listed]:
+    listing = list_sessions(root)
+    for folder, why in listing.damaged.items():
+        if folder.parent != game_folder(root, current):
+            skip(folder.name, why)
+    return list(reversed(listing.sessions))
 
 
 def _game(sessions: list[Listed], more_bytes: int, seed: int) -> OtherGame:

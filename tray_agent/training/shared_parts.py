@@ -55,11 +55,10 @@ class SharedParts:
 
     def optimizer_for(self, parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
         """The optimiser, which from now on learns a network's own parameters as well."""
-        common = list(self.net.parameters())
         if self._optimizer is None:
-            self._optimizer = new_optimizer(common)
-        shared = set(map(id, common))
-        self._optimizer.add_param_group({"params": [p for p in parameters if id(p) not in shared]})
+            self._optimizer = new_optimizer(list(self.net.parameters()))
+        known = {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+        self._optimizer.add_param_group({"params": [p for p in parameters if id(p) not in known]})
         return self._optimizer
 
     @property

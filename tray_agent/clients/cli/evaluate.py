@@ -59,7 +59,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--threads", type=_positive(int), default=2, metavar="T", help="cores for learning (2)")
     whose = (*ENCODERS, *PEERS)
     parser.add_argument("--policy", action="append", choices=whose, help="whose policy (ours); repeatable")
-    begin = f"what {OURS_START} begins with (python -m tray_agent.training.reptile --help); {GAME} stands for the game"
+    begin = f"what {OURS_START} begins with (see tray-agent pretrain --help); {GAME} stands for the game"
     parser.add_argument("--start", metavar="FILE", help=begin)
     parser.add_argument("--peers", action="store_true", help="ours and all peers")
     parser.add_argument("--faults", action="store_true", help="the player is late, errs and pauses as people do")

@@ -17,6 +17,7 @@ from tray_agent.clients.cli import (
     games,
     import_recordings,
     models,
+    pretrain,
     sessions,
     train,
 )
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         import_recordings,
         export_sessions,
         train,
+        pretrain,
         evaluate,
         bench,
     ):

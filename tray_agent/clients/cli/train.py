@@ -22,8 +22,13 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     options = options_of(args)
     as_json = ["--json"] if getattr(args, "json", False) else []
-    child = subprocess.Popen([*_COMMAND, to_message(options), *as_json])
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too, which saves and ends
+    return wait_for([*_COMMAND, to_message(options), *as_json])
+
+
+def wait_for(command: list[str]) -> int:
+    """Run a process that learns to its end; its exit code is the verb's."""
+    child = subprocess.Popen(command)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child, too, which ends by itself
     try:
         code = child.wait()
     finally:

@@ -1,4 +1,4 @@
-"""The encoder weights that come with the program (`models/encoder.safetensors`, made by `training.pretrain`)."""
+"""The encoder weights that come with the program (`models/encoder.safetensors`, of `tray-agent pretrain encoder`)."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The choice of an encoder (`trainer.encoder` in the settings) -> what makes the encoders of a game's networks.
 
 `scratch`: convolutions that know nothing. `bundled`: the same, beginning with the weights shipped under `models/`.
-`start:FILE`: the same, beginning with a file of weights made of games watched before (`training.reptile`).
+`start:FILE`: the same, beginning with a file of weights that `tray-agent pretrain` made.
 `timm:NAME` or `timm:NAME@FILE`: a larger network of the timm package, frozen; only what follows it is learned.
 """
 

@@ -1,7 +1,8 @@
-"""A file of weights that games are begun with, made of games watched before (`training.reptile`; torch).
+"""A file of weights that games are begun with, made by `tray-agent pretrain` (torch).
 
-It holds convolutions and sound branch, and a trunk for each size of features among those games. What belongs to one
-game alone is not in it: statistics of the picture, FiLM (a new game's vector is a stranger to it), heads.
+That of `pretrain policy` holds convolutions and sound branch, and a trunk for each size of features among the games it
+was made of. What belongs to one game alone is not in it: statistics of the picture, FiLM (a new game's vector is a
+stranger to it), heads. That of `pretrain encoder` holds convolutions alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,15 +15,16 @@ from torch import Tensor
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import PlatformUnavailable
-from tray_agent.training.encoders.bundled import for_frames
+from tray_agent.training.encoders.bundled import PARTS, for_frames
 from tray_agent.training.model import PolicyNet
 
-COMMON = ("encoder.stem.", "encoder.top.", "sound.")
+ENCODER = "encoder."
+COMMON = (*(ENCODER + part for part in PARTS), "sound.")
 """Names of the tensors that all games have in common begin so."""
 TRUNK = "trunk."
-_FIRST = "encoder.stem.0.weight"
+_FIRST = f"{ENCODER}stem.0.weight"
 _SMALL = 36  # pixels a side: what is common has the same shape whatever the picture's size
-_REMEDY = "Make one with python -m tray_agent.training.reptile, or set trainer.encoder to bundled"
+_REMEDY = "Make one with tray-agent pretrain, or set trainer.encoder to bundled"
 
 
 def parts(net: PolicyNet) -> dict[str, Tensor]:
@@ -49,22 +51,26 @@ def put(net: PolicyNet, tensors: Mapping[str, Tensor]) -> None:
 
 
 def loader(path: Path, spec: PolicySpec) -> Callable[[PolicyNet], None]:
-    """What begins a network of `spec` with the file's weights; its trunk too, if there is one of that size.
+    """What begins a network of `spec` with the file's weights; sound branch and trunk too, if it has one that fits.
 
     Raises:
         PlatformUnavailable: the file can't be read or holds something else.
     """
     try:
         tensors = load_file(path)
-        _check(tensors, spec)
+        held = COMMON
+        if all(name.startswith(PARTS) for name in tensors):
+            tensors = {ENCODER + name: tensor for name, tensor in tensors.items()}
+            held = tuple(ENCODER + part for part in PARTS)
+        _check(tensors, spec, held)
     except (OSError, SafetensorError, IndexError, ValueError, RuntimeError) as error:
         raise PlatformUnavailable(f"{path}: learning can't begin with it: {error}", _REMEDY) from error
     return lambda net: put(net, tensors)
 
 
-def _check(tensors: dict[str, Tensor], spec: PolicySpec) -> None:
+def _check(tensors: dict[str, Tensor], spec: PolicySpec, held: tuple[str, ...]) -> None:
     small = PolicyNet(replace(spec, frame_width=_SMALL, frame_height=_SMALL))
-    wanted = {name: tensor.shape for name, tensor in parts(small).items() if name.startswith(COMMON)}
+    wanted = {name: tensor.shape for name, tensor in parts(small).items() if name.startswith(held)}
     common = {name: tensor for name, tensor in tensors.items() if not name.startswith(TRUNK)}
     if common.keys() == wanted.keys():
         common[_FIRST] = for_frames(common[_FIRST], spec.frames)

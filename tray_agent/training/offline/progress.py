@@ -40,10 +40,14 @@ class At:
     @property
     def left(self) -> str:
         """About how long it still takes."""
-        if self.share <= 0:
-            return "time left unknown"
-        left = self.seconds * (1.0 / self.share - 1.0)
-        return f"{left / 60:.0f} min left at most" if left >= 90 else f"{left:.0f} s left at most"
+        return time_left(self.seconds * (1.0 / self.share - 1.0) if self.share > 0 else None)
+
+
+def time_left(seconds: float | None) -> str:
+    """In words."""
+    if seconds is None:
+        return "time left unknown"
+    return f"{seconds / 60:.0f} min left at most" if seconds >= 90 else f"{seconds:.0f} s left at most"
 
 
 def judged(measures: dict[str, float]) -> str:
@@ -77,8 +81,8 @@ class Progress:
         """A line that stays."""
         self._console.print(text, markup=False, highlight=False)
 
-    def at(self, now: At) -> None:
-        """Where it is; shown at once on a terminal, each ten seconds elsewhere."""
+    def at(self, now: object) -> None:
+        """Where it is, in its own words; shown at once on a terminal, each ten seconds elsewhere."""
         if self._line is not None:
             self._line.update(str(now))
         elif time.monotonic() - self._told_at >= _EVERY_S:

@@ -1,23 +1,19 @@
-"""Random play of many Atari games, kept as planes: what the shipped encoder learns from (numpy; no torch)."""
+"""Random play of many Atari games: what the shipped encoder learns from (numpy; no torch)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from tray_agent.core.events import Command
 from tray_agent.core.reduce import reduce
 from tray_agent.platforms.env.atari import ROMS, AtariGame, AtariRom
 from tray_agent.platforms.env.players.player import RandomPlayer
 from tray_agent.training.planes import PLANES, planes_of
+from tray_agent.training.pretraining.plays import Play
 
 WIDTH, HEIGHT = 80, 105
 """Frames of the Atari profiles in config/games.yaml."""
-FRAMES = 4
 KEYS = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Space")
-AHEAD = 3
-"""A positive lies up to so many decisions later."""
 GAMES = (
     "alien", "amidar", "assault", "asterix", "asteroids", "atlantis", "bank_heist", "battle_zone", "beam_rider",
     "berzerk", "bowling", "carnival", "centipede", "chopper_command", "crazy_climber", "defender", "enduro",
@@ -29,36 +25,6 @@ GAMES = (
 EVALUATED = frozenset({rom.rom for rom in ROMS.values()} | {"pacman"})
 """ROMs that must not be seen here, so that a gain in play is one on games the encoder never saw."""
 _AFTERGLOW = 2  # many games draw some things in every other frame only
-
-
-@dataclass
-class Play:
-    """Random play of one game.
-
-    Attributes:
-        planes: uint8, shape (ticks, 3, HEIGHT, WIDTH).
-        held: float32 0 or 1, shape (ticks, len(KEYS)): what was held from that frame to the next.
-        starts: tick at which the episode of each tick began, shape (ticks,).
-        usable: ticks whose AHEAD next ones belong to the same episode.
-    """
-
-    rom: str
-    planes: npt.NDArray[np.uint8]
-    held: npt.NDArray[np.float32]
-    starts: npt.NDArray[np.int64]
-    usable: npt.NDArray[np.int64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        later = np.minimum(np.arange(len(self.starts)) + AHEAD, len(self.starts) - 1)
-        fits = np.arange(len(self.starts)) + AHEAD < len(self.starts)
-        self.usable = np.flatnonzero(fits & (self.starts[later] == self.starts))
-
-    def stack(self, tick: int, into: npt.NDArray[np.uint8]) -> None:
-        """Luma of the last FRAMES frames up to `tick`, then its colour, into (FRAMES + 2, HEIGHT, WIDTH)."""
-        first = self.starts[tick]
-        for n, earlier in enumerate(range(tick - FRAMES + 1, tick + 1)):
-            into[n] = self.planes[max(first, earlier), 0]
-        into[FRAMES:] = self.planes[tick, 1:]
 
 
 def played(rom: str, ticks: int, seed: int) -> Play:

@@ -3,37 +3,31 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from recorded_games import SPEC, opened, vector_of, write
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
-from tray_agent.core.sample import TickFlag, TickSample
-from tray_agent.errors import PlatformUnavailable, TrayAgentError
-from tray_agent.sessions.layout import game_folder
-from tray_agent.sessions.writer import SessionWriter
-from tray_agent.training import reptile
+from tray_agent.errors import PlatformUnavailable
 from tray_agent.training.encoders import bundled
 from tray_agent.training.encoders.source import make_encoder, make_or_fall_back
 from tray_agent.training.encoders.start import COMMON, parts, put
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import PolicyNet
-from tray_agent.training.other_games import OtherGame
+from tray_agent.training.pretraining.policy_recipe import ReptileRecipe
+from tray_agent.training.pretraining.reptile import Reptile
 from tray_agent.training.replay import Replay
-from tray_agent.training.reptile import Recipe, Reptile, read_games
 from tray_agent.training.shared import SharedLearner
 from tray_agent.training.shared_parts import NAMES
 
-SPEC = PolicySpec(Controls(("ArrowLeft", "ArrowRight")), rate_hz=2, frame_width=40, frame_height=36)
 WIDER = replace(SPEC, frame_width=56)
-VECTOR = (1.0,) + (0.0,) * 7
-SILENCE = np.zeros(SPEC.audio_shape, np.float32)
-RECIPE = Recipe(("a", "b"), inner=3, begun_with="scratch")
+FEWER = replace(SPEC, frames=2)
+VECTOR = vector_of("a")
+RECIPE = ReptileRecipe(("a", "b"), inner=3, begun_with="scratch")
 
 
 @pytest.fixture(autouse=True)
@@ -42,43 +36,20 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def ticks(spec: PolicySpec, count: int) -> list[TickSample]:
-    """A square left or right tells the key."""
-    random = np.random.default_rng(4)
-    made = []
-    for tick in range(count):
-        pixels = random.integers(0, 60, (spec.frame_height, spec.frame_width, 3), dtype=np.uint8)
-        right = bool(random.integers(2))
-        x, y = int(random.integers(0, 12)) + (spec.frame_width // 2 if right else 0), int(random.integers(0, 28))
-        pixels[y : y + 8, x : x + 8] = 230
-        action = np.array([not right, right], np.float32)
-        made.append(TickSample(tick, tick * 500_000_000, pixels, SILENCE, action, TickFlag.LEARN))
-    return made
-
-
-def game(name: str, spec: PolicySpec = SPEC, count: int = 120) -> OtherGame:
-    replay = Replay(spec, 1 << 28)
-    for one in ticks(spec, count):
-        replay.add("s", one)
-    return OtherGame(name, VECTOR, spec, (), replay)
-
-
-def write(root: Path, name: str, count: int = 80, spec: PolicySpec = SPEC) -> Path:
-    """A recorded session of a game."""
-    folder = game_folder(root, name) / f"20260101T000000Z-{name}"
-    writer = SessionWriter(folder, spec, name, VECTOR, threaded=False)
-    writer.start()
-    for one in ticks(spec, count):
-        writer.add(one)
-    writer.close()
-    return root
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sessions of four games; b has wider pictures, d sees fewer of them."""
+    folder = tmp_path_factory.mktemp("sessions")
+    for name, spec in (("a", SPEC), ("b", WIDER), ("c", SPEC), ("d", FEWER)):
+        write(folder, name, 120, spec)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def work() -> Reptile:
+def work(root: Path) -> Reptile:
     """Three visits to two games of other sizes; tests must not change it."""
     torch.set_num_threads(1)
-    made = Reptile(RECIPE, [game("a"), game("b", WIDER)])
+    made = Reptile(RECIPE, opened(root, "ab"))
     for name in ("a", "b", "a"):
         made.visit(name, 0.5)
     return made
@@ -95,9 +66,9 @@ def file(work: Reptile, tmp_path: Path) -> Path:
 # -- the making ------------------------------------------------------------------------------------------------------
 
 
-def test_a_visit_moves_the_weights_part_of_the_way() -> None:
+def test_a_visit_moves_the_weights_part_of_the_way(root: Path) -> None:
     """w + step * (w' - w), for what is common and for the trunk of the game's size; the other trunk stays."""
-    made = Reptile(RECIPE, [game("a"), game("b", WIDER)])
+    made = Reptile(RECIPE, opened(root, "ab"))
     before = {name: tensor.clone() for name, tensor in made.weights.items()}
     made.visit("a", 0.25)
     net = made._learners["a"].net
@@ -110,17 +81,17 @@ def test_a_visit_moves_the_weights_part_of_the_way() -> None:
     assert (made.done, made.visits) == (3, {"a": 1, "b": 0})
 
 
-def test_a_step_of_nothing_changes_nothing() -> None:
+def test_a_step_of_nothing_changes_nothing(root: Path) -> None:
     """As at the end of a run."""
-    made = Reptile(RECIPE, [game("a"), game("b")])
+    made = Reptile(RECIPE, opened(root, "ab"))
     before = {name: tensor.clone() for name, tensor in made.weights.items()}
     made.visit("b", 0.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in made.weights.items())
 
 
-def test_a_visit_begins_as_a_new_game_does(work: Reptile) -> None:
+def test_a_visit_begins_as_a_new_game_does(work: Reptile, root: Path) -> None:
     """The weights, other heads and FiLM than those learned at the last visit, and an optimiser that knows nothing."""
-    learner = Learner(SPEC, VECTOR, game("a").replay, seed=3)
+    learner = Learner(SPEC, VECTOR, opened(root, "a")[0].replay, seed=3)
     for _ in range(3):
         learner.update()
     heads = {name: tensor.clone() for name, tensor in learner.net.state_dict().items() if name.startswith("held.")}
@@ -136,13 +107,13 @@ def test_a_visit_begins_as_a_new_game_does(work: Reptile) -> None:
     assert all(torch.equal(tensor, state[name]) for name, tensor in learner.average.state_dict().items())
 
 
-def test_a_new_game_is_learned_sooner_with_it() -> None:
+def test_a_new_game_is_learned_sooner_with_it(root: Path) -> None:
     """What it is for: a game that was never visited loses less in its first updates."""
-    made = Reptile(replace(RECIPE, inner=8), [game("a"), game("b")])
+    made = Reptile(replace(RECIPE, inner=8), opened(root, "ab"))
     nothing = {name: tensor.clone() for name, tensor in made.weights.items()}
     for number in range(14):
         made.visit("ab"[number % 2], 0.5)
-    new = Learner(SPEC, VECTOR, game("c").replay, seed=9)
+    new = Learner(SPEC, VECTOR, opened(root, "c")[0].replay, seed=9)
     new.take_probe(made._learners["a"])
     losses = []
     for weights in (nothing, made.weights):
@@ -160,22 +131,40 @@ def test_all_that_games_share_is_made_but_film() -> None:
     assert held == shared
 
 
-def test_game_of_other_history_keeps_its_own_first_convolution() -> None:
+def test_game_of_other_history_keeps_its_own_first_convolution(root: Path) -> None:
     """Two frames instead of four: the rest is learned from it all the same."""
-    made = Reptile(RECIPE, [game("a"), game("b", replace(SPEC, frames=2))])
+    made = Reptile(replace(RECIPE, games=("a", "d")), opened(root, "ad"))
     before = {name: tensor.clone() for name, tensor in made.weights.items()}
-    made.visit("b", 1.0)
+    made.visit("d", 1.0)
     assert torch.equal(made.weights["encoder.stem.0.weight"], before["encoder.stem.0.weight"])
     assert not torch.equal(made.weights["encoder.stem.3.weight"], before["encoder.stem.3.weight"])
 
 
-def test_it_begins_with_the_shipped_encoder_or_with_nothing() -> None:
+def test_it_begins_with_the_shipped_encoder_or_with_nothing(root: Path) -> None:
     """As asked."""
     shipped = load_file(bundled.shipped_weights())["top.0.weight"]
-    games = [game("a", count=70), game("b", count=70)]
+    games = opened(root, "ac")
     made = {begun: Reptile(replace(RECIPE, begun_with=begun), games) for begun in ("bundled", "scratch")}
     assert torch.equal(made["bundled"].weights["encoder.top.0.weight"], shipped)
     assert not torch.equal(made["scratch"].weights["encoder.top.0.weight"], shipped)
+
+
+def test_killed_and_resumed_visits_are_the_same(root: Path) -> None:
+    """To the last bit: weights after three visits, and after one, a state taken and given, and two."""
+    whole, broken, again = (Reptile(RECIPE, opened(root, "ab")) for _ in range(3))
+    for made in (whole, broken):
+        torch.manual_seed(3)
+        for learner in made._learners.values():
+            learner.bf16 = False
+        made.visit("a", 0.5)
+        if made is whole:
+            made.visit("b", 0.5)
+            made.visit("a", 0.25)
+    again.go_on(broken.state())
+    again.visit("b", 0.5)
+    again.visit("a", 0.25)
+    assert (again.done, again.visits, again.losses) == (whole.done, whole.visits, whole.losses)
+    assert all(torch.equal(tensor, again.weights[name]) for name, tensor in whole.weights.items())
 
 
 def test_file_says_how_it_was_made(file: Path) -> None:
@@ -232,6 +221,16 @@ def test_shared_model_begins_with_it_too(work: Reptile, file: Path) -> None:
     assert all(torch.equal(tensor, work.weights[name]) for name, tensor in parts(learner.net).items())
 
 
+def test_encoder_alone_is_taken_too(tmp_path: Path) -> None:
+    """A file of `pretrain encoder`: convolutions are the file's, sound branch and trunk as without it."""
+    shipped = bundled.shipped_weights()
+    net = Learner(SPEC, VECTOR, Replay(SPEC, 1 << 20), source=make_encoder(f"start:{shipped}", SPEC)).net
+    without = Learner(SPEC, VECTOR, Replay(SPEC, 1 << 20)).net.state_dict()
+    weights = {f"encoder.{name}": tensor for name, tensor in load_file(shipped).items()}
+    assert "encoder.top.0.weight" in weights
+    assert all(torch.equal(tensor, weights.get(name, without[name])) for name, tensor in net.state_dict().items())
+
+
 def damaged(path: Path, how: str) -> Path:
     tensors = load_file(path)
     match how:
@@ -239,8 +238,6 @@ def damaged(path: Path, how: str) -> Path:
             return path.with_name("no-such-file")
         case "garbage":
             path.write_bytes(b"\xff" * 99)
-        case "the shipped encoder":
-            return bundled.shipped_weights()
         case "a part missing":
             del tensors["sound.1.bias"]
             save_file(tensors, path)
@@ -251,91 +248,12 @@ def damaged(path: Path, how: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "how", ["missing", "garbage", "the shipped encoder", "a part missing", "another shape", "not finite"]
-)
+@pytest.mark.parametrize("how", ["missing", "garbage", "a part missing", "another shape", "not finite"])
 def test_file_that_cannot_be_used_is_told_and_replaced(file: Path, how: str) -> None:
     """One error that names the file and says what to do; a trainer learns on with what there is, and says why."""
     choice = f"start:{damaged(file, how)}"
-    with pytest.raises(PlatformUnavailable, match=r"learning can't begin with it.*training\.reptile"):
+    with pytest.raises(PlatformUnavailable, match=r"learning can't begin with it.*tray-agent pretrain"):
         make_encoder(choice, SPEC)
     source = make_or_fall_back(choice, SPEC)
     assert source.choice == "bundled"
     assert choice.removeprefix("start:") in source.note
-
-
-# -- the command -----------------------------------------------------------------------------------------------------
-
-
-def test_command_makes_a_file_of_recorded_games(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From sessions under two roots, without the game that is left out; the program takes it."""
-    roots = [write(tmp_path / "x", "a"), write(tmp_path / "y", "b")]
-    for root, name in zip(roots, ("c", "d"), strict=True):
-        write(root, name, spec=WIDER)
-    out = tmp_path / "start.safetensors"
-    arguments = ["--sessions", *map(str, roots), "--out", str(out), "--without", "c", "--inner", "1"]
-    assert reptile.main([*arguments, "--minutes", "0.005", "--from-nothing"]) == 0
-    with safe_open(out, framework="pt") as opened:
-        about = json.loads(opened.metadata()["about"])
-    assert sorted(about["recipe"]["games"]) == ["a", "b", "d"]
-    assert about["recipe"]["without"] == ["c"]
-    assert about["recipe"]["begun_with"] == "scratch"
-    assert about["updates"] == sum(about["visits"].values()) > 0
-    make_encoder(f"start:{out}", SPEC)
-    assert f"{out}: " in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("names", "without", "said"),
-    [((), (), "no sessions under"), (("a",), (), "it takes two"), (("a", "b"), ("b",), "it takes two"),
-     (("a", "b"), ("pong",), "there are a, b")],
-)  # fmt: skip
-def test_too_few_games_are_told(tmp_path: Path, names: Any, without: Any, said: str) -> None:
-    """With what there is."""
-    for name in names:
-        write(tmp_path, name, 2)
-    with pytest.raises(TrayAgentError, match=said):
-        read_games([tmp_path], without)
-
-
-def test_game_with_hardly_a_tick_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And named."""
-    for name, count in (("a", 80), ("b", 80), ("c", 5)):
-        write(tmp_path, name, count)
-    assert {one.name for one in read_games([tmp_path], ())} == {"a", "b"}
-    assert "left out: c: fewer than" in capsys.readouterr().err
-
-
-def test_reasons_end_the_command_with_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A sentence, not a traceback."""
-    out = tmp_path / "start.safetensors"
-    assert reptile.main(["--sessions", str(tmp_path), "--out", str(out)]) == 1
-    assert "reptile: no sessions under" in capsys.readouterr().err
-    assert not out.exists()
-
-
-def test_interrupt_keeps_the_last_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while it learns ends with code 130, and what was there stays."""
-
-    def interrupted(self: Reptile, name: str, step: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Reptile, "visit", interrupted)
-    root = tmp_path / "sessions"
-    for name in "ab":
-        write(root, name)
-    out = tmp_path / "start.safetensors"
-    out.write_bytes(b"before")
-    assert reptile.main(["--sessions", str(root), "--out", str(out), "--from-nothing"]) == 130
-    assert out.read_bytes() == b"before"
-
-
-@pytest.mark.parametrize(
-    "wrong", [["--minutes", "0"], ["--inner", "0"], ["--out", "/no/such/folder/x"], ["--sessions", "/no/such"]]
-)
-def test_wrong_arguments_are_told(wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is read."""
-    with pytest.raises(SystemExit) as ended:
-        reptile.main(["--sessions", str(tmp_path), "--out", str(tmp_path / "x"), *wrong])
-    assert ended.value.code == 2
-    assert "error" in capsys.readouterr().err
