@@ -351,7 +351,7 @@ class Learner:
         )
 
     def stuck_below(self) -> float:
-        """Motion of the picture that the player never saw so little of, grey levels; 0 where it (nearly) stood still."""
+        """Motion of the picture that the player never saw so little of, grey levels; 0 where it often stood still."""
         floor = _STUCK_SHARE * self.replay.least_motion()
         return floor if floor >= _LEAST_FLOOR else 0.0
 
