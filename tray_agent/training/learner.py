@@ -43,7 +43,7 @@ _STILL_STD = 0.5  # grey levels
 _STILL_FRAMES = 256
 _TOLERANCE = 0.03
 _STUCK_SHARE = 0.5
-_LEAST_FLOOR = 0.02
+_LEAST_FLOOR = 0.04  # less may be noise of the codec in recorded pictures: 0.06 where Doom stands still
 _HABITS = 48
 
 Policy = PolicyNet | Retrieval
@@ -351,7 +351,7 @@ class Learner:
         )
 
     def stuck_below(self) -> float:
-        """Motion of the picture that the player never saw so little of, grey levels; 0 where it often stands still."""
+        """Motion of the picture that the player never saw so little of, grey levels; 0 where it often stood still."""
         floor = _STUCK_SHARE * self.replay.least_motion()
         return floor if floor >= _LEAST_FLOOR else 0.0
 
