@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def in_turns(ways: dict[str, Way], ticks: int, length: int, windows: int, rounds
 
 def forget(files: Sequence[Path]) -> None:
     """Ask the system not to keep files in memory; nothing where it can't be asked."""
-    if not hasattr(os, "posix_fadvise"):
+    if sys.platform != "linux":
         return
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
@@ -141,7 +142,7 @@ def forget(files: Sequence[Path]) -> None:
 
 
 def _forgetting() -> str:
-    if hasattr(os, "posix_fadvise"):
+    if sys.platform == "linux":
         return "read: before each turn the system was asked to forget the files (POSIX_FADV_DONTNEED)"
     return "read: files may have been in memory: this system can't be asked to forget them"
 

@@ -119,7 +119,7 @@ def test_run_stops_when_nothing_gets_better_and_the_best_is_taken(root: Path, mo
     monkeypatch.setattr(Learner, "held_out", lambda self: measured(self) | {"skill": next(skills)})
     monkeypatch.setattr("tray_agent.training.offline.publish.Publisher.publish", lambda self: Taken(self._learner))
     summary = go(root, patience=3, epochs=1000)
-    assert summary["ended"] == "no better for 3 passes"
+    assert summary["ended"] == "no better in 3 looks"
     assert summary["updates"] == 100
     assert summary["best_at"] == summary["taken"] == 40
 

@@ -9,7 +9,7 @@ is replaced by the mean of all before it is applied. gloo between CPUs, NCCL bet
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ class Ranks:
     rank: int = 0
     count: int = 1
     here: int = 0
+    _room: list[Tensor] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def leads(self) -> bool:
@@ -43,7 +44,11 @@ class Ranks:
     def mean(self, gradient: Sequence[Tensor | None]) -> None:
         """Replace a gradient by the mean of all processes', in place."""
         own = [part for part in gradient if part is not None]
-        flat = torch.cat([part.reshape(-1) for part in own])
+        size = sum(part.numel() for part in own)
+        if not self._room or self._room[0].numel() != size or self._room[0].device != own[0].device:
+            self._room[:] = [own[0].new_empty(size)]  # kept: fresh memory takes as long as the exchange
+        flat = self._room[0]
+        torch.cat([part.reshape(-1) for part in own], out=flat)
         with _others():
             dist.all_reduce(flat)
         flat /= self.count

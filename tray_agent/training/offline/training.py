@@ -166,7 +166,8 @@ class Training:
 
     @property
     def _updates_between_looks(self) -> int:
-        return max(_LEAST_UPDATES, self.replay.batches_per_pass)
+        # a pass of one process, however many there are: while one looks the others wait
+        return max(_LEAST_UPDATES, self.replay.batches_per_pass * self._ranks.count)
 
     def _seconds(self) -> float:
         return self._course.seconds + time.monotonic() - self._began
@@ -187,7 +188,7 @@ class Training:
         if self._share() >= 1.0:
             return "done"
         if self._course.waited >= options.patience:
-            return f"no better for {options.patience} passes"
+            return f"no better in {options.patience} looks"
         return ""
 
     def _share(self) -> float:
