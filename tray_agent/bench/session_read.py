@@ -8,7 +8,6 @@ import argparse
 import importlib
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -131,18 +130,19 @@ def in_turns(ways: dict[str, Way], ticks: int, length: int, windows: int, rounds
 
 def forget(files: Sequence[Path]) -> None:
     """Ask the system not to keep files in memory; nothing where it can't be asked."""
-    if sys.platform != "linux":
+    if not hasattr(os, "posix_fadvise"):
         return
+    advice = getattr(os, "POSIX_FADV_DONTNEED", 4)
     for path in files:
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(descriptor, 0, 0, advice)
         finally:
             os.close(descriptor)
 
 
 def _forgetting() -> str:
-    if sys.platform == "linux":
+    if hasattr(os, "posix_fadvise"):
         return "read: before each turn the system was asked to forget the files (POSIX_FADV_DONTNEED)"
     return "read: files may have been in memory: this system can't be asked to forget them"
 
