@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tray_agent.core.controls import Controls
+from tray_agent.core.planes import planes_of
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.errors import BundleError
@@ -17,7 +18,6 @@ from tray_agent.policy.graph_check import check_graph
 from tray_agent.training.export import MAX_PARITY_ERROR, Exporter
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
-from tray_agent.training.planes import planes_of
 from tray_agent.training.readiness import State, judge
 from tray_agent.training.replay import Replay
 

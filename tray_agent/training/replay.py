@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tray_agent.core.held_out import are_held_out
 from tray_agent.core.media import Pixels
 from tray_agent.core.motion import MOTION_SECONDS, motion
+from tray_agent.core.planes import PLANES, Planes, planes_of
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
-from tray_agent.training.planes import PLANES, Planes, planes_of
 
 BLOCK = 512
 """Ticks whose frames are allocated, and given up, together."""

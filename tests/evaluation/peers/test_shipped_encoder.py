@@ -5,6 +5,7 @@ import pytest
 import torch
 import toy_play
 
+from tray_agent.core.planes import planes_of
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.evaluation.peers import shipped_encoder
 from tray_agent.evaluation.peers.history import Windows
@@ -12,7 +13,6 @@ from tray_agent.evaluation.peers.principal_components import principal_component
 from tray_agent.evaluation.peers.shipped_encoder import ShippedEncoder
 from tray_agent.training.encoders.bundled import read_weights, shipped_weights
 from tray_agent.training.encoders.convolutional import ConvEncoder
-from tray_agent.training.planes import planes_of
 
 NEVER = 1e12
 """A deadline far away, on the monotonic clock."""

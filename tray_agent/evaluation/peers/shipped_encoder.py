@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tray_agent.core.planes import planes_of
 from tray_agent.core.policy import PolicySpec
 from tray_agent.evaluation.peers.actions import Floats
 from tray_agent.evaluation.peers.history import Bytes, Windows
@@ -24,7 +25,6 @@ from tray_agent.evaluation.peers.peer import Recording
 from tray_agent.evaluation.peers.principal_components import principal_components
 from tray_agent.training.encoders.bundled import read_weights, shipped_weights
 from tray_agent.training.encoders.convolutional import ConvEncoder
-from tray_agent.training.planes import planes_of
 
 _COMPONENTS = 256
 _TICKS = 4096

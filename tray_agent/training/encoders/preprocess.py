@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from tray_agent.core.planes import LUMA_WEIGHTS, PLANES
 from tray_agent.core.policy import PolicySpec
-from tray_agent.training.planes import LUMA_WEIGHTS, PLANES
 
 _MIN_STD = (8.0, 4.0, 4.0)  # below this a pixel is still: dividing by less would blow up its noise
 _CLIP = 5.0

@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from tray_agent.core.media import Pixels
 from tray_agent.core.motion import MOTION_SECONDS, motion
+from tray_agent.core.planes import PLANES, Planes, planes_of
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import SessionError
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.job import BATCH
 from tray_agent.training.offline.recordings import Skip
-from tray_agent.training.planes import PLANES, Planes, planes_of
 from tray_agent.training.replay import _POSITION, Batch, Integers, Replay, _Index, _Session
 
 _AHEAD = 16

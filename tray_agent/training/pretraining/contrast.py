@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.controls import Controls
+from tray_agent.core.planes import PLANES
 from tray_agent.core.policy import PolicySpec
 from tray_agent.training.augment import shifted
 from tray_agent.training.encoders.convolutional import ConvEncoder
 from tray_agent.training.encoders.preprocess import Preprocess
-from tray_agent.training.planes import PLANES
 from tray_agent.training.pretraining.plays import AHEAD, FRAMES, Play
 
 BATCH = 128

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from tray_agent.core.events import Command
+from tray_agent.core.planes import PLANES, planes_of
 from tray_agent.core.reduce import reduce
 from tray_agent.platforms.env.atari import ROMS, AtariGame, AtariRom
 from tray_agent.platforms.env.players.player import RandomPlayer
-from tray_agent.training.planes import PLANES, planes_of
 from tray_agent.training.pretraining.plays import Play
 
 WIDTH, HEIGHT = 80, 105

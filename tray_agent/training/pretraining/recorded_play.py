@@ -5,11 +5,11 @@ import numpy.typing as npt
 
 from tray_agent.core.controls import Controls, FloatVector
 from tray_agent.core.held_out import are_held_out
+from tray_agent.core.planes import PLANES, planes_of
 from tray_agent.core.sample import TickFlag
 from tray_agent.errors import SessionError
 from tray_agent.sessions.reader import SessionReader
 from tray_agent.training.offline.recordings import Recordings, Skip
-from tray_agent.training.planes import PLANES, planes_of
 from tray_agent.training.pretraining.plays import Play
 
 STRETCH = 128
