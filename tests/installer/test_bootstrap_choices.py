@@ -131,5 +131,8 @@ def test_lists_beside_change_no_pin(name: str) -> None:
     lists = [(INSTALLER / one).read_text().splitlines() for one in (name, "constraints.txt")]
     beside, ours = ([x for x in lines if x and not x.startswith("#")] for lines in lists)
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9A-Za-z.]*", line) for line in beside)
-    names = [{re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower() for line in lines} for lines in (beside, ours)]
-    assert not names[0] & names[1]
+    named = [
+        {re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower(): line.partition("==")[2] for line in lines}
+        for lines in (beside, ours)
+    ]
+    assert {name: version for name, version in named[0].items() if named[1].get(name, version) != version} == {}

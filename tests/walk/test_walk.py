@@ -101,8 +101,14 @@ def lacking(block: Block, printed: str) -> list[str]:
 
 
 def _pattern(line: str) -> str:
-    """Words as they are; what has a digit in it is anything, and ... is a lot."""
-    words = [r".*" if "..." in word else r"\S+" if re.search(r"\d", word) else re.escape(word) for word in line.split()]
+    """Words as they are; what has a digit in it is anything, so is a unit of bytes, and ... is a lot."""
+    words = [
+        r".*" if "..." in word
+        else r"[kMG]?B" if re.fullmatch(r"[kMG]B", word)
+        else r"\S+" if re.search(r"\d", word)
+        else re.escape(word)
+        for word in line.split()
+    ]  # fmt: skip
     return r"\s*".join(words)
 
 

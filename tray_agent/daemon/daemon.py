@@ -6,6 +6,7 @@ from the trainer all become calls on this one thread; the tick thread is reached
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from tray_agent.settings.reload import SettingsWatcher
 _log = logging.getLogger(__name__)
 _LOOP_S = 0.05
 _SLOW_S = 0.25
+_CLOSED_S = 2.0
 _MAX_LEASE_MS = 240
 _MOST_MINUTES = 24 * 60
 
@@ -166,6 +168,8 @@ class Daemon:
             case "quit":
                 self.request_quit()
                 return {"ok": True}
+            case "stop":
+                return self._stop_and_close()
         # operations of their own: a daemon that does not know one of them must not press instead
         ways_to_play: dict[object, Callable[[Answer], None]] = {
             "play": self.play,
@@ -178,13 +182,24 @@ class Daemon:
         requests: dict[object, Callable[[], str]] = {
             "watch": lambda: self.watch(message.get("on")),
             "record": lambda: self.record(str(message.get("game", "")), message.get("minutes"), message.get("region")),
-            "stop": self.stop,
             "game": lambda: self._fix_game(str(message.get("name", ""))),
         }
         request = requests.get(message.get("op"))
         if request is None:
             return {"ok": False, "code": "bad_request", "error": f"unknown operation {message.get('op')!r}"}
         return self._jobs.ask(lambda answer: answer(request()))
+
+    def _stop_and_close(self) -> Message:
+        """Stop; the answer waits a little for the session to be closed, so that whoever looks next finds all of it."""
+        closed = threading.Event()
+
+        def stop(answer: Answer) -> None:
+            answer(self.stop())
+            self._ticks.order(lambda _: closed.set())
+
+        told = self._jobs.ask(stop)
+        closed.wait(_CLOSED_S)
+        return told
 
     # -- what a person asks for (main thread) ------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Pointer and keyboard are grabbed meanwhile: what is clicked and pressed reaches 
 import contextlib
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from Xlib import X, Xcursorfont, error
@@ -20,6 +20,7 @@ from tray_agent.platforms.x11.window import describe
 
 Rect = tuple[int, int, int, int]
 """Left, top, width, height in pixels of the screen."""
+_GRAB_S = 2.0
 _LEAST_DRAG = 8
 _EDGE = 2
 _RED = 0xE03131
@@ -67,17 +68,28 @@ def _grabbed(display: Display) -> Iterator[None]:
     root, now = display.screen().root, X.CurrentTime
     modes = (X.GrabModeAsync, X.GrabModeAsync)
     try:
-        if root.grab_pointer(False, _MASK, *modes, X.NONE, _cross(display), now) != X.GrabSuccess:
+        cursor = _cross(display)
+        if not _soon(lambda: root.grab_pointer(False, _MASK, *modes, X.NONE, cursor, now)):
             raise PlatformUnavailable(
                 "Another program holds the mouse, so that nothing can be picked", "Close its menu"
             )
-        if root.grab_keyboard(False, *modes, now) != X.GrabSuccess:
+        if not _soon(lambda: root.grab_keyboard(False, *modes, now)):
             raise PlatformUnavailable("Another program holds the keyboard, so that nothing can be picked", "End that")
         yield
     finally:
         display.ungrab_keyboard(now)
         display.ungrab_pointer(now)
         display.sync()
+
+
+def _soon(grab: Callable[[], int]) -> bool:
+    """Whether it could be had: where a button is just held down, the window under it has the mouse until it is up."""
+    deadline = time.monotonic() + _GRAB_S
+    while grab() != X.GrabSuccess:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _cross(display: Display) -> object:
