@@ -42,8 +42,10 @@ def test_window_in_front_under_a_window_manager(window_manager: str, game: Displ
     assert (found.process, found.title, found.pid) == (ME, "Größe: doom", os.getpid())
     left, top, width, height = found.rect
     assert (width, height) == (320, 200)
-    corner = game.screen().root.get_image(left, top, 1, 1, X.ZPixmap, 0xFFFFFFFF).data
-    assert corner[:3] == b"\x00\xff\x00"
+    root = game.screen().root  # it may be in front before it is painted
+    wait_until(
+        lambda: root.get_image(left, top, 1, 1, X.ZPixmap, 0xFFFFFFFF).data[:3] == b"\x00\xff\x00", what="its corner"
+    )
 
 
 def test_no_window_in_front_is_none(window_manager: str, probe: X11WindowProbe) -> None:
