@@ -99,8 +99,8 @@ class Learner:
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
         self.bf16: bool | None = None
         """Whether it computes in bfloat16; None: not tried out yet."""
-        self.agree: Callable[[tuple[Tensor | None, ...]], None] | None = None
-        """Makes a gradient the mean of what several processes found, in place. For learners of one lane."""
+        self.agree: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...] | None] | None = None
+        """Takes a gradient; what several processes found together, or None as yet. For learners of one lane."""
         self._together = alone(len(spec.controls.buttons))
         self._promoted: Policy | None = None
         self.handover = Handover()
@@ -178,7 +178,10 @@ class Learner:
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
         if self.agree is not None:
-            self.agree(gradient)
+            agreed = self.agree(gradient)
+            if agreed is None:
+                return
+            gradient = agreed
         self.optimizer.zero_grad()  # other games' parts may be in it, with the gradient of their last batch
         for parameter, own in zip(self._parameters, gradient, strict=True):
             parameter.grad = own

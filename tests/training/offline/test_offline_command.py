@@ -141,7 +141,7 @@ def two_processes(folder: Path, *words: str) -> tuple[list[int], Output, Output]
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     common = os.environ | {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
         "TRAY_AGENT_HOME": str(folder / "home"),
     }  # fmt: skip
     both = [
@@ -162,6 +162,38 @@ def test_process_that_ends_ends_the_others(tmp_path: Path) -> None:
     assert codes == [1, 1]
     assert "train: memory://nowhere: there is nothing" in errors
     assert "train: another process of this run has ended" in told
+
+
+_SWAPS = """
+import sys, torch
+from tray_agent.training.offline.exchange import Exchange
+from tray_agent.training.offline.ranks import Ranks, join, leave
+ranks = join()
+for together in (True, False):
+    exchange = Exchange(Ranks(ranks.rank, ranks.count, ranks.here, together))
+    for step in range(1, 7):
+        own = 10.0 ** ranks.rank * step
+        mean, note = exchange.swap((torch.full((2, 3), own), None, torch.tensor([-own])), 5 * step * ranks.rank)
+        print(together, step, note, mean and [mean[0].tolist(), mean[1], mean[2].tolist()])
+    print("settled", exchange.settle(), exchange.settle())
+leave(ranks)
+"""
+
+
+def test_gradients_become_the_mean_of_all_one_update_late(tmp_path: Path) -> None:
+    """Through shared memory and through sockets; in both processes the same."""
+    codes, (one, errors), (other, told) = two_processes(tmp_path, "-c", _SWAPS)
+    assert codes == [0, 0], errors + told
+    assert one == other
+    wanted = []
+    for together in (True, False):
+        wanted.append(f"{together} 1 0 None")
+        for step in range(2, 7):
+            mean = 5.5 * (step - 1)
+            wanted.append(f"{together} {step} {5 * (step - 1)} {[[[mean] * 3] * 2, None, [-mean]]}")
+        wanted.append("settled 30 0")
+    assert one.splitlines() == wanted
+    assert not list(Path("/dev/shm").glob("tray-agent-gradients-*"))
 
 
 def test_two_processes_learn_what_one_learns(

@@ -2,19 +2,18 @@
 
     torchrun --nproc-per-node 2 -m tray_agent.training.offline ...
 
-Data parallel (Li et al. 2020, arXiv 2006.15704): each has the same weights and batches of its own, and every gradient
-is replaced by the mean of all before it is applied. gloo between CPUs, NCCL between GPUs.
+Data parallel (Li et al. 2020, arXiv 2006.15704): each has the same weights and batches of its own, and what is applied
+are means of all gradients (`exchange`). gloo between CPUs, NCCL between GPUs.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 from torch import distributed as dist
 
 from tray_agent.errors import PlatformUnavailable, WorkerFailed
@@ -26,7 +25,7 @@ _PATIENCE = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `count`, on this machine the one numbered `here`.
+    """This process among `count`, on this machine the one numbered `here`; `together`: all are on this machine.
 
     All methods are for all processes at the same time, and raise WorkerFailed when another one has ended.
     """
@@ -34,33 +33,19 @@ class Ranks:
     rank: int = 0
     count: int = 1
     here: int = 0
-    _room: list[Tensor] = field(default_factory=list, repr=False, compare=False)
+    together: bool = True
 
     @property
     def leads(self) -> bool:
         """Whether it is the one that writes, tells and decides."""
         return self.rank == 0
 
-    def mean(self, gradient: Sequence[Tensor | None]) -> None:
-        """Replace a gradient by the mean of all processes', in place."""
-        own = [part for part in gradient if part is not None]
-        size = sum(part.numel() for part in own)
-        if not self._room or self._room[0].numel() != size or self._room[0].device != own[0].device:
-            self._room[:] = [own[0].new_empty(size)]  # kept: fresh memory takes as long as the exchange
-        flat = self._room[0]
-        torch.cat([part.reshape(-1) for part in own], out=flat)
-        with _others():
-            dist.all_reduce(flat)
-        flat /= self.count
-        for part, mean in zip(own, torch.split(flat, [part.numel() for part in own]), strict=True):
-            part.copy_(mean.view_as(part))
-
     def first(self, number: int) -> int:
         """The number of the one that leads."""
         if self.count == 1:
             return number
         told = torch.tensor([number])
-        with _others():
+        with others():
             dist.broadcast(told, 0)
         return int(told)
 
@@ -69,13 +54,14 @@ class Ranks:
         if self.count == 1:
             return [value]
         values: list[T | None] = [None] * self.count
-        with _others():
+        with others():
             dist.all_gather_object(values, value)
         return [one for one in values if one is not None]
 
 
 @contextmanager
-def _others() -> Iterator[None]:
+def others() -> Iterator[None]:
+    """What fails inside the block does so because another process has ended: WorkerFailed."""
     try:
         yield
     except RuntimeError as error:  # also what gloo and NCCL raise
@@ -97,7 +83,8 @@ def join() -> Ranks:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=_PATIENCE)
-    return Ranks(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+    together = os.environ.get("LOCAL_WORLD_SIZE") == str(count)
+    return Ranks(dist.get_rank(), count, int(os.environ.get("LOCAL_RANK", "0")), together)
 
 
 def leave(ranks: Ranks) -> None:

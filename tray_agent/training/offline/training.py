@@ -9,6 +9,7 @@ import base64
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from tray_agent.training.encoders.source import EncoderSource
 from tray_agent.training.export import fill_from
 from tray_agent.training.handover import SHARES, Handover
 from tray_agent.training.learner import MIN_TICKS, Learner
+from tray_agent.training.offline.exchange import Exchange, Gradient
 from tray_agent.training.offline.journal import Journal
 from tray_agent.training.offline.options import TrainingOptions, plain
 from tray_agent.training.offline.pace import Pace, in_words
@@ -96,8 +98,10 @@ class Training:
         self.learner = self._new_learner()
         self.learner.bf16 = bool(bf16)
         self.learner.handover = Handover(SHARES[-1])  # a network that is done learning needs no memory beside it
-        if ranks.count > 1:
-            self.learner.agree = self._agree
+        self._exchange = Exchange(ranks) if ranks.count > 1 else None
+        if self._exchange is not None:
+            self.learner.agree = partial(self._agree, self._exchange)
+        self._wanted = self._agreed = _GO_ON
         if saved is not None:
             self._take_up(saved)
         else:
@@ -124,15 +128,15 @@ class Training:
             self._say(self._journal.note)
             self._note("resumed" if self.learner.updates else "begun", options=plain(self._options))
         try:
-            while (order := self._ranks.first(self._order())) != _STOP:
-                if order == _SAVE:
-                    self._save()
+            while self._go_on():
                 before = self.learner.updates
                 self.learner.update()
                 self._pace.add(self.learner.updates - before)
                 if self.learner.updates >= self._course.looked_at + self._updates_between_looks:
                     self._look()
                 self._tell()
+            if self._exchange is not None:
+                self._exchange.settle()
             self._took = self._seconds()
             if self._course.looked_at != self.learner.updates and self.learner.updates:
                 self._look()
@@ -172,14 +176,30 @@ class Training:
     def _seconds(self) -> float:
         return self._course.seconds + time.monotonic() - self._began
 
+    def _go_on(self) -> bool:
+        """Whether there is another update; saves when it is time. Several processes hear two updates late of both."""
+        self._wanted = self._order()
+        order = self._wanted if self._exchange is None else self._agreed
+        self._agreed = _GO_ON
+        if order == _SAVE:
+            self._save()
+        return order != _STOP and not self._all_made()
+
     def _order(self) -> int:
         """What all do next; only that of the process that leads counts."""
         if not self._ranks.leads:
             return _GO_ON
-        self.ended = self._why_to_end()
+        self.ended = self.ended or self._why_to_end()
         if self.ended:
             return _STOP
-        return _SAVE if time.monotonic() - self._saved >= _SAVE_EVERY_S else _GO_ON
+        if time.monotonic() - self._saved < _SAVE_EVERY_S:
+            return _GO_ON
+        self._saved = time.monotonic()
+        return _SAVE
+
+    def _all_made(self) -> bool:
+        """Whether so many updates were asked for; all processes count the same."""
+        return bool(self._options.updates and self.learner.updates >= self._options.updates)
 
     def _why_to_end(self) -> str:
         options = self._options
@@ -230,9 +250,10 @@ class Training:
         text += ", the best so far" * better
         self._say(f"pass {self.passes:.1f}, {self.learner.updates} updates: {text}; {in_words(speeds)}")
 
-    def _agree(self, gradient: tuple[torch.Tensor | None, ...]) -> None:
+    def _agree(self, exchange: Exchange, gradient: Gradient) -> Gradient | None:
         with self._pace.waiting():
-            self._ranks.mean(gradient)
+            mean, self._agreed = exchange.swap(gradient, self._wanted)
+        return mean
 
     def _note(self, what: str, **numbers: Any) -> None:
         if self._journal is not None:
