@@ -67,7 +67,9 @@ def test_adversarial_policies_are_columns_of_their_own() -> None:
         learning = TimedLearning(cells[0], profile, profile.spec(), Path("sessions"), Path("folder"))
         assert (learning._job.adversarial, learning._job.encoder) == (setting, ENCODERS[OURS])
     plain = TimedLearning(Cell("pong", OURS), profile, profile.spec(), Path("sessions"), Path("folder"))
-    assert plain._job.adversarial == "none"
+    assert (plain._job.adversarial, plain._job.reaction) == ("none", "none")
+    late = TimedLearning(Cell("pong", "ours-reaction"), profile, profile.spec(), Path("sessions"), Path("folder"))
+    assert (late._job.adversarial, late._job.reaction, late._job.encoder) == ("none", "auto", ENCODERS[OURS])
 
 
 def _arguments(line: list[str]) -> argparse.Namespace:

@@ -121,6 +121,33 @@ def test_history_never_crosses_a_gap(steps: list[Step]) -> None:
         assert all(expected[key] == row for key, row in rows.items())
 
 
+@pytest.mark.parametrize("offset", [0, 1, 3])
+def test_offset_pairs_a_picture_with_what_was_done_later(offset: int) -> None:
+    """Only within a stretch, and only where both ticks may be learned from."""
+    replay = filled(range(10))
+    replay.add("s", sample(10, flags=TickFlag.LEARN | TickFlag.GAP))
+    for tick in range(11, 20):
+        replay.add("s", sample(tick, flags=TickFlag.AGENT if tick == 15 else TickFlag.LEARN))
+    replay.offset = offset
+    batch = replay.draw(2000)
+    pairs = {(names(frames)[-1][1], int(action[2])) for frames, action in zip(batch.frames, batch.actions, strict=True)}
+    good = set(range(20)) - {15}
+    expected = {(t, t + offset) for t in good if t + offset in good and (t < 10) == (t + offset < 10)}
+    assert pairs == expected
+    assert replay.learnable() == len(expected)
+
+
+def test_what_is_held_around_a_tick_ends_with_its_stretch() -> None:
+    replay = filled(range(8), keys=(1, 0))
+    replay.add("s", sample(8, flags=TickFlag.LEARN | TickFlag.GAP, keys=(0, 1)))
+    batch, ahead = replay.draw(500), 4
+    for frames, held, known in zip(batch.frames, *replay.around(batch.ticks, ahead), strict=True):
+        tick = names(frames)[-1][1]
+        first, last = (0, 7) if tick < 8 else (8, 8)
+        assert known.tolist() == [first <= tick + k <= last for k in range(-1, ahead + 1)]
+        assert (held[known] == ([True, False] if tick < 8 else [False, True])).all()
+
+
 def test_repeats_after_a_restart_do_no_harm() -> None:
     """Ticks that were there already are ignored, and the stretch goes on without a gap."""
     replay = filled(range(10))

@@ -77,7 +77,7 @@ class Learning:
                 profile.name, tuple(profile.vector8), spec, self._sessions, self._models, self._checkpoints,
                 bundle_every_s=settings.max_seconds_between_bundles * _BUNDLE_SHARE,
                 nice=settings.nice, threads=settings.cores, encoder=settings.encoder,
-                shared=settings.shared, adversarial=settings.adversarial,
+                shared=settings.shared, adversarial=settings.adversarial, reaction=settings.reaction,
             )  # fmt: skip
             self._worker = TrainingWorker(job, self._on_bundle)
             self._worker.start()

@@ -9,7 +9,11 @@ OURS = "ours"
 OURS_START = "ours-start"
 ADVERSARIAL = {"ours-adversarial": "chunks", "ours-adversarial-sessions": "sessions"}
 """Those of the product's own policies that are learned with another setting `trainer.adversarial` than "none"."""
-ENCODERS = {OURS: "bundled", "ours-scratch": "scratch", OURS_START: "start:"} | dict.fromkeys(ADVERSARIAL, "bundled")
+REACTION = {"ours-reaction": "auto"}
+"""The same of `trainer.reaction`."""
+ENCODERS = {OURS: "bundled", "ours-scratch": "scratch", OURS_START: "start:"} | dict.fromkeys(
+    (*ADVERSARIAL, *REACTION), "bundled"
+)
 """The product's own policies, with the setting `trainer.encoder` of each; a cell's file follows that of OURS_START."""
 REFERENCES = "references"
 """The cell of a game that holds random, constant and player scores; it has no seed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ADVERSARIAL, Cell
+from tray_agent.evaluation.cell import ADVERSARIAL, REACTION, Cell
 from tray_agent.evaluation.recording import Tell
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import TrainerJob
@@ -72,6 +72,7 @@ class TimedLearning:
             profile.name, tuple(profile.vector8), spec, sessions, folder / "models", folder / "checkpoints",
             bundle_every_s=_BUNDLE_EVERY_S, nice=0, threads=cell.threads, seed=cell.seed,
             encoder=cell.encoder, shared=shared, adversarial=ADVERSARIAL.get(cell.policy, "none"),
+            reaction=REACTION.get(cell.policy, "none"),
         )  # fmt: skip
         self._learned = Learned()
         self._began = 0.0

@@ -156,6 +156,14 @@ class Trainer(Model):
         ),
         examples=["chunks"],
     )
+    reaction: Literal["none", "auto"] = Field(
+        default="none",
+        description=(
+            "Whether what is learned with a picture is what you did when you had seen it: auto finds out how late you "
+            "answer what happens, of each game, and takes that out; none learns what you did at that moment."
+        ),
+        examples=["auto"],
+    )
 
     @property
     def cores(self) -> int:

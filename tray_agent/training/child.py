@@ -83,11 +83,11 @@ class Trainer:
         if not self._shared:
             return Learner(
                 job.spec, job.vector, self._replay, job.seed, lanes=job.threads, source=self._source,
-                adversarial=job.adversarial,
+                adversarial=job.adversarial, reaction=job.reaction,
             )  # fmt: skip
         return SharedLearner(
             job.game, job.spec, job.vector, self._replay, self._others, job.seed, lanes=job.threads,
-            source=self._source, adversarial=job.adversarial,
+            source=self._source, adversarial=job.adversarial, reaction=job.reaction,
         )  # fmt: skip
 
     def _other_games(self) -> list[OtherGame]:
@@ -250,7 +250,7 @@ class Trainer:
             policy=ARCHITECTURE + (f" ({'; '.join(notes)})" if notes else ""),
             data={
                 "sessions": self._replay.sessions, "ticks": self._replay.total, "updates": self._learner.updates,
-                "seconds": self._replay.total / spec.rate_hz,
+                "seconds": self._replay.total / spec.rate_hz, "offset_ticks": self._replay.offset,
             },
             held_out=held_out,
             readiness=readiness.to_json(),

@@ -9,7 +9,9 @@ from tray_agent.core.policy import PolicySpec
 BATCH = 64
 """Ticks in one update."""
 _FOLDERS = ("sessions", "models", "checkpoints")
-_PLAIN = ("game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared", "adversarial")
+_PLAIN = (
+    "game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared", "adversarial", "reaction",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class TrainerJob:
         bundle_every_s: seconds between bundles.
         replay_bytes: memory for frames.
         nice, threads, seed: how the process runs.
-        encoder, shared, adversarial: as under `trainer` in the settings.
+        encoder, shared, adversarial, reaction: as under `trainer` in the settings.
     """
 
     game: str
@@ -39,6 +41,7 @@ class TrainerJob:
     encoder: str = "bundled"
     shared: bool = False
     adversarial: str = "none"
+    reaction: str = "none"
 
     def message(self) -> dict[str, Any]:
         """The "config" message."""

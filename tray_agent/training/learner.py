@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
+from tray_agent.training import reaction as reaction_time
 from tray_agent.training.adversarial import NONE, Drawn, make_adversary
 from tray_agent.training.checkpoint import Counts, Kept, read_checkpoint, write_checkpoint
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
@@ -70,6 +71,7 @@ class Learner:
         source: EncoderSource = SCRATCH_SOURCE,
         shared: SharedParts | None = None,
         adversarial: str = NONE,
+        reaction: str = reaction_time.NONE,
     ) -> None:
         torch.manual_seed(seed)
         self.spec = spec
@@ -106,6 +108,8 @@ class Learner:
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
         self._adversary = make_adversary(adversarial, self.net, replay, self._inputs, seed)
+        wanted = reaction == reaction_time.AUTO and bool(spec.controls.buttons)
+        self._foresight = reaction_time.Foresight(self.net, replay) if wanted else None
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -155,7 +159,9 @@ class Learner:
                     _copy_weights(self.net, net)
                 batch = self.replay.draw(BATCH)
                 drawn = self._adversary.draw() if self._adversary is not None else None
-            value, gradient = self._gradient(net, bf16, batch, drawn)
+                foresight = self._foresight
+                around = self.replay.around(batch.ticks, foresight.ahead) if foresight is not None else None
+            value, gradient = self._gradient(net, bf16, batch, drawn, around)
             with self._one_at_a_time:
                 self._apply(gradient)
                 self.updates += 1
@@ -164,16 +170,20 @@ class Learner:
         return total / batches
 
     def _gradient(
-        self, net: PolicyNet, bf16: bool, batch: Batch, drawn: Drawn | None
-    ) -> tuple[float, tuple[Tensor | None, ...]]:
-        """Loss of a batch, and the gradient of that and of the adversary's."""
+        self, net: PolicyNet, bf16: bool, batch: Batch, drawn: Drawn | None,
+        around: tuple[reaction_time.Held, reaction_time.Held] | None,
+    ) -> tuple[float, tuple[Tensor | None, ...]]:  # fmt: skip
+        """Loss of a batch, and the gradient of that, of the adversary's and of what foretelling lacks."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            outputs = net.from_planes(*self._inputs(batch))
+            hidden = net.hidden(*self._inputs(batch))
+            outputs = net.heads(hidden)
             more = None
             if self._adversary is not None and drawn is not None:
                 more = self._adversary.loss(net, drawn, self._together)
         loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
         total = loss if more is None else loss + more
+        if self._foresight is not None and around is not None:
+            total = total + self._foresight.loss(hidden, around)
         return float(loss.detach()), torch.autograd.grad(total, _learned(net), allow_unused=True)
 
     def _apply(self, gradient: tuple[Tensor | None, ...]) -> None:
@@ -248,6 +258,7 @@ class Learner:
 
     def playing(self) -> tuple[Policy, dict[str, float]]:
         """`policy`, with its memory filled anew, and its measures on held-out stretches; may hand over."""
+        self._find_reaction()
         self._together = Together(self.replay.combinations())  # what was pressed for the first time can be played now
         alone = self.held_out()
         if not self.handover.done:
@@ -287,19 +298,32 @@ class Learner:
         measures["baseline_loss"] = baseline
         return measures | ({"skill": float(np.mean(skills))} if skills else {})
 
-    def _outputs(self, net: Policy, batch: Batch) -> Outputs:
-        """What a network says, on the lanes and a part at a time: all at once takes four times as long."""
-        net.eval()
+    def _find_reaction(self) -> None:
+        """How late the player answers, if that is asked for and it is time to look."""
+        if self._foresight is None or not self._foresight.is_due(self.updates):
+            return
+        batch = self.replay.held_out(reaction_time.LOOKED_AT)
+        if batch is not None:
+            self.average.eval()
+            (hidden,) = self._in_parts(lambda *seen: (self.average.hidden(*seen),), batch)
+            self._foresight.look(self.updates, hidden, batch)
 
-        def say(start: int) -> Outputs:
+    def _outputs(self, net: Policy, batch: Batch) -> Outputs:
+        """What a network says."""
+        net.eval()
+        held, relative, axes = self._in_parts(net.from_planes, batch)
+        return held, relative, axes
+
+    def _in_parts(self, say: Callable[..., tuple[Tensor, ...]], batch: Batch) -> list[Tensor]:
+        """What is said of a batch, on the lanes and a part at a time: all at once takes four times as long."""
+
+        def part(start: int) -> tuple[Tensor, ...]:
             frames, audio = (torch.from_numpy(a[start : start + BATCH]) for a in (batch.frames, batch.audio))
             with torch.no_grad():
-                said: Outputs = net.from_planes(frames, audio, self._vector.expand(len(frames), -1))
-            return said
+                return say(frames, audio, self._vector.expand(len(frames), -1))
 
-        parts = self._pool.map(say, range(0, len(batch.actions), BATCH))
-        held, relative, axes = (torch.cat(outputs) for outputs in zip(*parts, strict=True))
-        return held, relative, axes
+        parts = self._pool.map(part, range(0, len(batch.actions), BATCH))
+        return [torch.cat(outputs) for outputs in zip(*parts, strict=True)]
 
     def _blind_outputs(self, net: Policy, n: int) -> Outputs:
         """What it says n times without picture and sound."""

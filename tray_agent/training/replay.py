@@ -31,7 +31,8 @@ class Batch:
 
     frames: npt.NDArray[np.uint8]  # (n, frames + 2, H, W): luma, oldest first; red and blue difference of the last
     audio: npt.NDArray[np.float32]  # (n, *audio_shape)
-    actions: npt.NDArray[np.float32]  # (n, controls.size)
+    actions: npt.NDArray[np.float32]  # (n, controls.size), those `Replay.offset` ticks after the picture
+    ticks: Integers = field(default_factory=lambda: np.zeros(0, np.int64))  # (n,), as `Replay.around` takes them
 
 
 @dataclass
@@ -85,10 +86,15 @@ class _Session:
 
         The first frame of its stretch is repeated where there are too few.
         """
-        start = max(self.gone, self.starts[int(np.searchsorted(self.starts, i, side="right")) - 1])
+        start = max(self.gone, self.stretch(i)[0])
         for n, j in enumerate(range(i - frames + 1, i + 1)):
             into[n] = self.frame(max(start, j))[0]
         into[frames:] = self.frame(i)[1:]
+
+    def stretch(self, i: int) -> tuple[int, int]:
+        """First and last position of the stretch that a position is in."""
+        after = int(np.searchsorted(self.starts, i, side="right"))
+        return self.starts[after - 1], (self.starts[after] if after < len(self.starts) else self.length) - 1
 
     def drop_block(self) -> int:
         """Give up the oldest block of frames; returns how many ticks went with it."""
@@ -134,8 +140,18 @@ class Replay:
         self._random = np.random.default_rng(seed)
         self._sessions: dict[str, _Session] = {}
         self._index: _Index | None = None
+        self._offset = 0
         self.total = 0
         """Ticks held."""
+
+    @property
+    def offset(self) -> int:
+        """So many ticks after a picture was done what is learned with it: the time the player needs to answer it."""
+        return self._offset
+
+    @offset.setter
+    def offset(self, ticks: int) -> None:
+        self._offset, self._index = ticks, None
 
     def add(self, session: str, sample: TickSample) -> None:
         """Append one tick. Names of sessions sort by age.
@@ -216,6 +232,28 @@ class Replay:
             return None
         return self._gather(index, index.held_out[np.linspace(0, count - 1, min(limit, count)).astype(np.int64)])
 
+    def around(self, ticks: Integers, ahead: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Which buttons are held from the tick before each of n ticks to `ahead` after it, and which of them are known.
+
+        Args:
+            ticks: of a batch, before anything was added since.
+            ahead: how many.
+
+        Returns:
+            (n, ahead + 2, buttons), and (n, ahead + 2): whether that tick is of the same stretch.
+        """
+        sessions = self._indexed().sessions
+        buttons = len(self._spec.controls.buttons)
+        held = np.zeros((len(ticks), ahead + 2, buttons), bool)
+        known = np.zeros((len(ticks), ahead + 2), bool)
+        for row, p in enumerate(ticks.tolist()):
+            session, i = sessions[p >> 40], p & _POSITION
+            first, last = session.stretch(i)
+            positions = np.arange(i - 1, i + ahead + 1)
+            known[row] = (positions >= first) & (positions <= last)
+            held[row] = session.actions[positions.clip(first, last), :buttons] >= 0.5
+        return held, known
+
     def some_frames(self, n: int) -> npt.NDArray[np.uint8]:
         """Planes of up to n frames of all sessions, shape (n, 3, H, W); at least one tick must be held."""
         per = max(1, n // max(1, len(self._sessions)))
@@ -234,7 +272,7 @@ class Replay:
             ValueError: nothing learnable yet.
         """
         index, places = self._drawn(n)
-        return np.stack([index.sessions[p >> 40].actions[p & _POSITION] for p in places.tolist()])
+        return np.stack([index.sessions[p >> 40].actions[(p & _POSITION) + self._offset] for p in places.tolist()])
 
     def least_motion(self) -> float:
         """How little the picture moved for the player: first percentile of the mean over MOTION_SECONDS, grey levels.
@@ -318,6 +356,8 @@ class Replay:
             position = np.arange(s.gone, s.length)
             flags, actions = s.flags[s.gone : s.length], s.actions[s.gone : s.length, :buttons]
             good = (flags & int(TickFlag.LEARN) != 0) & (flags & int(TickFlag.STRAYED) == 0)
+            if self._offset:
+                good, actions = self._paired(s, position, good, actions)
             out = self._is_held_out(name, position)
             packed = position + (number << 40)
             learn.append(packed[good & ~out])
@@ -333,6 +373,15 @@ class Replay:
         """Of positions in a session, which are kept out of learning."""
         return are_held_out(position, self._spec.rate_hz)
 
+    def _paired(
+        self, s: _Session, position: Integers, good: npt.NDArray[np.bool_], actions: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+        """Which ticks are good together with the one `offset` later, in the same stretch, and what was done then."""
+        later = np.minimum(position + self._offset, s.length - 1)
+        stretch = np.searchsorted(s.starts, position, side="right")
+        together = (np.searchsorted(s.starts, later, side="right") == stretch) & (later == position + self._offset)
+        return good & together & good[later - s.gone], actions[later - s.gone]
+
     def _gather(self, index: _Index, packed: Integers) -> Batch:
         rows = [(index.sessions[p >> 40], int(p & _POSITION)) for p in packed.tolist()]
         spec = self._spec
@@ -342,5 +391,6 @@ class Replay:
         return Batch(
             frames=frames,
             audio=np.stack([s.audio[i] for s, i in rows]),
-            actions=np.stack([s.actions[i] for s, i in rows]),
+            actions=np.stack([s.actions[i + self._offset] for s, i in rows]),
+            ticks=packed,
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tray_agent.core.policy import PolicySpec
+from tray_agent.training import reaction as reaction_time
 from tray_agent.training.adversarial import NONE
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource, make_or_fall_back
 from tray_agent.training.handover import Handover
@@ -47,9 +48,10 @@ class SharedLearner(Learner):
         lanes: int = 1,
         source: EncoderSource = SCRATCH_SOURCE,
         adversarial: str = NONE,
+        reaction: str = reaction_time.NONE,
     ) -> None:
         self._parts = SharedParts(make_or_fall_back(source.choice, TYPICAL), seed)
-        super().__init__(spec, vector, replay, seed, lanes, source, self._parts, adversarial)
+        super().__init__(spec, vector, replay, seed, lanes, source, self._parts, adversarial, reaction)
         self._vectors = {game: vector} | {other.name: other.vector for other in others}
         self._members: dict[str, Learner] = {game: self}
         for other in others:

@@ -40,6 +40,7 @@ _EPILOG = """examples:
   tray-agent evaluate breakout --policy ours --policy imitation
   tray-agent evaluate pong --policy ours --policy ours-start --start starts/{game}.safetensors
   tray-agent evaluate doom-center --policy ours --policy ours-adversarial-sessions --corrections
+  tray-agent evaluate pong --faults --policy ours --policy ours-reaction
   tray-agent evaluate pong breakout airstriker --shared --train-seconds 40 --resume
   tray-agent evaluate x11-snake --minutes 10 --episodes 20"""
 
