@@ -1,4 +1,4 @@
-"""Demos of ViZDoom (.lmp): the engine plays them back, exactly, and tells what was pressed.
+"""Demos of ViZDoom (.lmp): the engine plays them back, exactly but for sparks and blood, and tells what was pressed.
 
 A demo holds no pictures and does not say what it was recorded in: it is the scenario of the game's profile.
 """
