@@ -43,11 +43,12 @@ def take_agent(cell: Cell, profile: GameProfile, recordings: Path, scratch: Path
             curve.append({"seconds": early.seconds, "scores": scores})
     curve.append({"seconds": final.seconds, "scores": played["scores"]})
     status = status_of(learned)
-    readiness = load_bundle(final.folder).manifest.readiness
+    manifest = load_bundle(final.folder).manifest
     samples = (status["updates"] - learned.earlier_updates) * BATCH
     return {
         **played, "watched_scores": recorded.scores, "play": recorded.play,
-        **more, "curve": curve, "learned": status, "readiness": readiness,
+        **more, "curve": curve, "learned": status, "readiness": manifest.readiness,
+        "offset_ticks": manifest.data["offset_ticks"],
         "samples_per_s": round(samples / max(1e-9, learned.seconds), 1),
         "offline": offline_measures(final.folder, spec, recorded.validate),
     }  # fmt: skip
