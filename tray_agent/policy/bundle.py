@@ -48,7 +48,7 @@ class Manifest:
         relative_bins: counts each output bin of a relative control stands for, by control.
         axis_bins: positions the bins of every absolute axis stand for.
         policy: name of the architecture.
-        data: what it learned from ({"sessions", "ticks", "seconds", "updates"}).
+        data: what it learned from ({"sessions", "ticks", "seconds", "updates", "offset_ticks"}).
         held_out: measures on stretches it did not learn from.
         readiness: {"state", "why"}: "ready", "still learning" or "cannot", and the sentence for the user.
         motion_floor: mean motion of the picture below which the game is stuck, grey levels; 0: unknown.
