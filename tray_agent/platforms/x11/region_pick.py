@@ -71,7 +71,8 @@ def _grabbed(display: Display) -> Iterator[None]:
         cursor = _cross(display)
         if not _soon(lambda: root.grab_pointer(False, _MASK, *modes, X.NONE, cursor, now)):
             raise PlatformUnavailable(
-                "Another program holds the mouse, so that nothing can be picked", "Close its menu"
+                "Another program holds the mouse, so that nothing can be picked",
+                "Pause the game, or close that program's menu",
             )
         if not _soon(lambda: root.grab_keyboard(False, *modes, now)):
             raise PlatformUnavailable("Another program holds the keyboard, so that nothing can be picked", "End that")
