@@ -108,4 +108,4 @@ def test_bad_bundle_while_playing(daemons: Daemons, doom: Doom) -> None:
     decisions = daemon.status()["play"]["decisions"]
     status = daemon.wait_for(lambda s: s["play"]["decisions"] > decisions + 20, "play to go on")
     assert status["mode"] == "playing"
-    assert doom.held_by_agent() == set(PLAYED)
+    until(lambda: doom.held_by_agent() == set(PLAYED), "the agent's keys to go down")
