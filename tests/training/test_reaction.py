@@ -7,7 +7,7 @@ from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.core.sample import TickFlag, TickSample
 from tray_agent.training.learner import Learner
-from tray_agent.training.reaction import AUTO, NONE, offset_of, skills_ahead
+from tray_agent.training.reaction import AT_ONCE, AUTO, offset_of, skills_ahead
 from tray_agent.training.replay import Replay
 
 AHEAD = 5
@@ -73,7 +73,7 @@ def test_learner_pairs_pictures_with_what_they_made_the_player_do(delay: int) ->
 def test_nothing_is_looked_for_unless_asked() -> None:
     """Nor does a player without buttons have a delay that could be told."""
     wheel = PolicySpec(Controls(axes=("PadLX",)), rate_hz=10, frame_width=36, frame_height=36)
-    for spec, reaction in ((SPEC, NONE), (wheel, AUTO)):
+    for spec, reaction in ((SPEC, AT_ONCE), (wheel, AUTO)):
         learner = Learner(spec, (0.0,) * 8, Replay(spec, 1 << 28), reaction=reaction)
         assert learner._foresight is None
         learner.close()

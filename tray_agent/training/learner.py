@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
-from tray_agent.training import reaction as reaction_time
 from tray_agent.training.adversarial import NONE, Drawn, make_adversary
 from tray_agent.training.checkpoint import Counts, Kept, read_checkpoint, write_checkpoint
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
 from tray_agent.training.handover import Handover
 from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, FROZEN, RELATIVE_BINS, PolicyNet
+from tray_agent.training.reaction import AT_ONCE, LOOKED_AT, Held, make_foresight
 from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
 from tray_agent.training.retrieval import MEMORY, Retrieval
@@ -71,7 +71,7 @@ class Learner:
         source: EncoderSource = SCRATCH_SOURCE,
         shared: SharedParts | None = None,
         adversarial: str = NONE,
-        reaction: str = reaction_time.NONE,
+        reaction: str = AT_ONCE,
     ) -> None:
         torch.manual_seed(seed)
         self.spec = spec
@@ -108,8 +108,7 @@ class Learner:
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
         self._adversary = make_adversary(adversarial, self.net, replay, self._inputs, seed)
-        wanted = reaction == reaction_time.AUTO and bool(spec.controls.buttons)
-        self._foresight = reaction_time.Foresight(self.net, replay) if wanted else None
+        self._foresight = make_foresight(reaction, self.net, replay)
 
     def can_learn(self) -> bool:
         """Whether there is enough to draw batches from."""
@@ -171,7 +170,7 @@ class Learner:
 
     def _gradient(
         self, net: PolicyNet, bf16: bool, batch: Batch, drawn: Drawn | None,
-        around: tuple[reaction_time.Held, reaction_time.Held] | None,
+        around: tuple[Held, Held] | None,
     ) -> tuple[float, tuple[Tensor | None, ...]]:  # fmt: skip
         """Loss of a batch, and the gradient of that, of the adversary's and of what foretelling lacks."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
@@ -302,7 +301,7 @@ class Learner:
         """How late the player answers, if that is asked for and it is time to look."""
         if self._foresight is None or not self._foresight.is_due(self.updates):
             return
-        batch = self.replay.held_out(reaction_time.LOOKED_AT)
+        batch = self.replay.held_out(LOOKED_AT)
         if batch is not None:
             self.average.eval()
             (hidden,) = self._in_parts(lambda *seen: (self.average.hidden(*seen),), batch)

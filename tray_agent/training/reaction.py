@@ -23,7 +23,7 @@ from tray_agent.training.replay import Batch, Replay
 
 _log = logging.getLogger(__name__)
 
-NONE = "none"
+AT_ONCE = "none"
 AUTO = "auto"
 Held = npt.NDArray[np.bool_]
 
@@ -85,6 +85,11 @@ def _recall(guess: Held, now: Held, before: Held) -> float | None:
             return None
         shares.append(float((guess[change] == now[change]).mean()))
     return float(np.mean(shares))
+
+
+def make_foresight(choice: str, net: PolicyNet, replay: Replay) -> "Foresight | None":
+    """What `choice` names (`trainer.reaction`); None for "none", and for players without buttons."""
+    return Foresight(net, replay) if choice == AUTO and net.spec.controls.buttons else None
 
 
 class Foresight:

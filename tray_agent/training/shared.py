@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from tray_agent.core.policy import PolicySpec
-from tray_agent.training import reaction as reaction_time
 from tray_agent.training.adversarial import NONE
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource, make_or_fall_back
 from tray_agent.training.handover import Handover
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
 from tray_agent.training.other_games import OtherGame
+from tray_agent.training.reaction import AT_ONCE
 from tray_agent.training.replay import Replay
 from tray_agent.training.shared_file import GameParts, SharedCheckpoint, Tensors, read_shared, write_shared
 from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key
@@ -48,7 +48,7 @@ class SharedLearner(Learner):
         lanes: int = 1,
         source: EncoderSource = SCRATCH_SOURCE,
         adversarial: str = NONE,
-        reaction: str = reaction_time.NONE,
+        reaction: str = AT_ONCE,
     ) -> None:
         self._parts = SharedParts(make_or_fall_back(source.choice, TYPICAL), seed)
         super().__init__(spec, vector, replay, seed, lanes, source, self._parts, adversarial, reaction)

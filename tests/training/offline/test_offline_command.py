@@ -191,7 +191,7 @@ def test_gradients_become_the_mean_of_all_one_update_late(tmp_path: Path) -> Non
         for step in range(2, 7):
             mean = 5.5 * (step - 1)
             wanted.append(f"{together} {step} {5 * (step - 1)} {[[[mean] * 3] * 2, None, [-mean]]}")
-        wanted.append("settled 30 0")
+        wanted.append("settled 30 30")
     assert one.splitlines() == wanted
     assert not list(Path("/dev/shm").glob("tray-agent-gradients-*"))
 

@@ -28,8 +28,8 @@ _TURNS = 2
 
 
 class _Carrier(Protocol):
-    def send(self, parts: Sequence[Tensor]) -> None:
-        """Hand over this process' gradient."""
+    def send(self, parts: Sequence[Tensor]) -> dist.Work | None:
+        """Hand over this process' gradient; what has to be waited for before it has arrived, if anything."""
 
     def mean(self) -> Tensor:
         """Of what all have handed over the last time, flat; it stays until two more have been."""
@@ -47,7 +47,8 @@ class Exchange:
     def __init__(self, ranks: Ranks) -> None:
         self._ranks = ranks
         self._carrier: _Carrier | None = None
-        self._notes: tuple[Tensor, dist.Work] | None = None
+        self._told = torch.zeros(1, dtype=torch.int64)
+        self._travelling: list[dist.Work] = []
 
     def swap(self, gradient: Gradient, note: int) -> tuple[Gradient | None, int]:
         """Hand over a gradient; the mean of all processes' gradients of the update before, None at the first one.
@@ -64,25 +65,22 @@ class Exchange:
         if self._carrier is None:
             self._carrier = self._new_carrier(own)
         else:
-            with others():
-                mean = self._carrier.mean()
-            parts = iter(torch.split(mean, [part.numel() for part in own]))
+            parts = iter(torch.split(self._carrier.mean(), [part.numel() for part in own]))
             before = tuple(None if part is None else next(parts).view_as(part) for part in gradient)
         with others():
-            self._carrier.send(own)
-            told = torch.tensor([note])
-            self._notes = told, dist.all_reduce(told, dist.ReduceOp.MAX, async_op=True)
+            sent = self._carrier.send(own)
+            self._told = torch.tensor([note])
+            told = dist.all_reduce(self._told, dist.ReduceOp.MAX, async_op=True)
+        self._travelling = [work for work in (sent, told) if work is not None]
         return before, greatest
 
     def settle(self) -> int:
         """Wait until all have handed over what they found; the greatest note. To be called before the processes end."""
-        if self._notes is None:
-            return 0
-        told, work = self._notes
-        self._notes = None
         with others():
-            work.wait()
-        return int(told)
+            for work in self._travelling:
+                work.wait()
+        self._travelling = []
+        return int(self._told)
 
     def _new_carrier(self, parts: Sequence[Tensor]) -> _Carrier:
         size = sum(part.numel() for part in parts)
@@ -101,7 +99,7 @@ class _Memory:
         self._mean = torch.empty(room.shape[-1])
         self._sent = 0
 
-    def send(self, parts: Sequence[Tensor]) -> None:
+    def send(self, parts: Sequence[Tensor]) -> None:  # it has arrived when all have said so, by their notes
         torch.cat([part.reshape(-1) for part in parts], out=self._room[self._sent % _TURNS, self._rank])
         self._sent += 1
 
@@ -120,17 +118,15 @@ class _Sent:
         self._flat = like.new_empty(_TURNS, size)  # kept: fresh memory takes as long as the exchange
         self._count = count
         self._sent = 0
-        self._work: dist.Work | None = None
 
-    def send(self, parts: Sequence[Tensor]) -> None:
+    def send(self, parts: Sequence[Tensor]) -> dist.Work | None:
         flat = self._flat[self._sent % _TURNS]
         torch.cat([part.reshape(-1) for part in parts], out=flat)
-        self._work = dist.all_reduce(flat, async_op=True)
         self._sent += 1
+        work: dist.Work | None = dist.all_reduce(flat, async_op=True)
+        return work
 
     def mean(self) -> Tensor:
-        if self._work is not None:
-            self._work.wait()
         return self._flat[(self._sent - 1) % _TURNS].div_(self._count)
 
 

@@ -277,7 +277,6 @@ class Training:
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        self._saved = time.monotonic()
         states = self._states()
         if self._ranks.leads:
             self._write(self._folder.last, states)
