@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 from fault_scene import Daemons, until
-from x11_desktop import open_window
-from x11_scene import GAME, TITLE, X11Scene, start_on
+from x11_scene import GAME, X11Scene, start_on
 
 from tray_agent.settings.games import SHIPPED, GamesFile
 from tray_agent.settings.load import load
@@ -25,7 +24,7 @@ LEFT, RIGHT = 0xC02020, 0x2020C0
 )
 def test_only_the_part_is_recorded(x11: X11Scene, daemons: Daemons, words: list[str], made_by: dict[str, Any]) -> None:
     """The blue right half of a red window; the session says so; games.yaml has it; the file is otherwise as it was."""
-    window = open_window(x11.eyes, TITLE, (40, 40, 320, 240), LEFT)
+    window = x11.still_game(LEFT)
     half = window.create_window(160, 0, 160, 240, 0, x11.eyes.screen().root_depth, background_pixel=RIGHT)
     half.map()
     x11.eyes.sync()
@@ -68,7 +67,7 @@ def _drag(x11: X11Scene, begin: tuple[int, int], end: tuple[int, int]) -> None:
 
 def test_region_that_is_none(x11: X11Scene, daemons: Daemons) -> None:
     """Whoever asks the daemon for nonsense is told what a region is; nothing is recorded."""
-    open_window(x11.eyes, TITLE, (40, 40, 320, 240), LEFT)
+    x11.still_game(LEFT)
     daemon = start_on(x11, daemons)
     daemon.ready(lambda s: s["game_in_front"])
     for rect in ([1, 2, 3], [0, 0, 8, 8], [-1, 0, 64, 64], "all"):

@@ -42,6 +42,7 @@ class X11Scene:
         self.servers = x11_desktop.XServers()
         self.name = ""
         self._games: list[subprocess.Popen[bytes]] = []
+        self._still: list[Window] = []
 
     def start(self) -> None:
         """Start the servers and the window manager, and connect."""
@@ -70,8 +71,19 @@ class X11Scene:
         self.window: Window = self.eyes.create_resource_object("window", int(game.stdout.readline()))
         return game
 
+    def still_game(self, colour: int) -> Window:
+        """A window with the game's title whose picture never changes; returns when it is mapped."""
+        window = x11_desktop.open_window(self.eyes, TITLE, (40, 40, 320, 240), colour)
+        self._still.append(window)
+        return window
+
     def clear(self) -> None:
-        """End the games of a test; nothing may be down after it."""
+        """End the games of a test, or the next test's daemon would watch them; nothing may be down after it."""
+        for window in self._still:
+            window.destroy()
+        if self._still:
+            self.eyes.sync()
+        self._still.clear()
         for game in self._games:
             game.kill()
             game.wait()
