@@ -257,7 +257,7 @@ def test_surprise_is_the_loss_of_cloning(controls: Controls) -> None:
     outputs = learner.average(frames, torch.zeros(9, *spec.audio_shape), torch.zeros(9, 8))
     actions = torch.rand(9, controls.size, generator=random).round()
     code = ActionCode(controls)
-    expected = learner._loss(outputs, actions)
+    expected = learner.objective.loss(outputs, actions)
     surprise = code.surprise(outputs, code.of(actions), alone(len(controls.buttons))).mean()
     assert surprise.item() == pytest.approx(expected.item(), rel=1e-4)
 

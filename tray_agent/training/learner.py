@@ -8,17 +8,14 @@ import copy
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.training.adversarial import NONE, Drawn, make_adversary
@@ -26,20 +23,20 @@ from tray_agent.training.checkpoint import Counts, Kept, read_checkpoint, write_
 from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
 from tray_agent.training.handover import Handover
 from tray_agent.training.job import BATCH
-from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, FROZEN, RELATIVE_BINS, PolicyNet
+from tray_agent.training.model import ARCHITECTURE, FROZEN, PolicyNet
+from tray_agent.training.objective import Objective, Outputs
 from tray_agent.training.reaction import AT_ONCE, LOOKED_AT, Held, make_foresight
 from tray_agent.training.readiness import Facts
 from tray_agent.training.replay import Batch, Replay
 from tray_agent.training.retrieval import MEMORY, Retrieval
 from tray_agent.training.shared_parts import SharedParts, new_optimizer
-from tray_agent.training.together import Together, alone
+from tray_agent.training.together import Together
 
 EMA = 0.995
 MIN_TICKS = 64
 _STATISTICS_FRAMES = 1024
 _PROBE_STEPS = 3
 _BATCHES_A_ROUND = 4
-_FLAT = 1e-6
 _STILL_STD = 0.5  # grey levels
 _STILL_FRAMES = 256
 _TOLERANCE = 0.03
@@ -48,8 +45,6 @@ _LEAST_FLOOR = 0.04  # less may be noise of the codec in recorded pictures: 0.06
 _HABITS = 48
 
 Policy = PolicyNet | Retrieval
-Outputs = tuple[Tensor, Tensor, Tensor]
-"""Logits as `PolicyNet` gives them."""
 
 
 class Learner:
@@ -95,15 +90,13 @@ class Learner:
         self.updates = 0
         self.loss = float("nan")
         self._vector = torch.tensor(vector, dtype=torch.float32)
-        self._bins = torch.tensor(RELATIVE_BINS)
-        self._axis_bins = torch.tensor(AXIS_BINS)
         self.statistics_at = 0
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
         self.bf16: bool | None = None
         """Whether it computes in bfloat16; None: not tried out yet."""
         self.agree: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...] | None] | None = None
         """Takes a gradient; what several processes found together, or None as yet. For learners of one lane."""
-        self._together = alone(len(spec.controls.buttons))
+        self.objective = Objective(spec)
         self._promoted: Policy | None = None
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
@@ -178,8 +171,8 @@ class Learner:
             outputs = net.heads(hidden)
             more = None
             if self._adversary is not None and drawn is not None:
-                more = self._adversary.loss(net, drawn, self._together)
-        loss = self._loss(outputs, torch.from_numpy(batch.actions).to(self.device))
+                more = self._adversary.loss(net, drawn, self.objective.together)
+        loss = self.objective.loss(outputs, torch.from_numpy(batch.actions).to(self.device))
         total = loss if more is None else loss + more
         if self._foresight is not None and around is not None:
             total = total + self._foresight.loss(hidden, around)
@@ -224,31 +217,16 @@ class Learner:
             for net in (self.net, self.average):
                 net.preprocess.fit(frames.to(net.preprocess.mean.device))
             self.source.fit((self.net.encoder, self.average.encoder), self.replay)
-            self._together = Together(self.replay.combinations())
+            self._renew_sets()
+
+    def _renew_sets(self) -> None:
+        self.objective.together = Together(self.replay.combinations())
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         n = len(batch.actions)
         parts = (torch.from_numpy(batch.frames), torch.from_numpy(batch.audio), self._vector.expand(n, -1))
         frames, audio, vector = (p.to(self.device) for p in parts)
         return frames, audio, vector
-
-    def _loss(self, outputs: Outputs, actions: Tensor) -> Tensor:
-        """Sum of mean cross-entropies: buttons, bins of relative controls, bins of axes."""
-        held, _, _ = self.spec.controls.split(actions)  # type: ignore[arg-type]
-        total = torch.zeros((), device=actions.device)
-        if held.shape[-1]:
-            total = total + self._together.loss(outputs[0].float(), torch.as_tensor(held))
-        for logits, nearest in self._binned(outputs, actions):
-            total = total + functional.cross_entropy(logits.flatten(0, 1), nearest.flatten())
-        return total
-
-    def _binned(self, outputs: Outputs, actions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits (n, controls, bins) and right bins (n, controls) of relative controls and axes, if there are any."""
-        _, relative, axes = self.spec.controls.split(actions)  # type: ignore[arg-type]
-        for logits, values, bins in ((outputs[1], relative, self._bins), (outputs[2], axes, self._axis_bins)):
-            if values.shape[-1]:
-                wanted = torch.as_tensor(values)
-                yield logits.float(), (wanted[..., None] - bins.to(wanted.device)).abs().argmin(-1)
 
     @property
     def policy(self) -> Policy:
@@ -258,7 +236,7 @@ class Learner:
     def playing(self) -> tuple[Policy, dict[str, float]]:
         """`policy`, with its memory filled anew, and its measures on held-out stretches; may hand over."""
         self._find_reaction()
-        self._together = Together(self.replay.combinations())  # what was pressed for the first time can be played now
+        self._renew_sets()  # what was pressed for the first time can be played now
         alone = self.held_out()
         if not self.handover.done:
             ticks, weights = self.replay.spread(MEMORY)
@@ -283,19 +261,9 @@ class Learner:
         batch = self.replay.held_out()
         if batch is None:
             return {}
-        actions = torch.from_numpy(batch.actions)
         policy = net or self.average
         outputs = self._outputs(policy, batch)
-        loss = float(self._loss(outputs, actions))
-        blind = float(self._loss(self._blind_outputs(policy, len(actions)), actions))
-        held = batch.actions[:, : len(self.spec.controls.buttons)] >= 0.5
-        skills, baseline = self._skills(outputs, batch.actions)
-        measures = {"ticks": float(len(actions)), "loss": loss, "blind_loss": blind}
-        if held.shape[1]:
-            baseline += self._together.entropy(held)
-            measures["balanced_accuracy"] = _balanced_accuracy(self._together.likeliest(outputs[0]), held)
-        measures["baseline_loss"] = baseline
-        return measures | ({"skill": float(np.mean(skills))} if skills else {})
+        return self.objective.measures(outputs, self._blind_outputs(policy, len(batch.actions)), batch.actions)
 
     def _find_reaction(self) -> None:
         """How late the player answers, if that is asked for and it is time to look."""
@@ -332,34 +300,6 @@ class Learner:
         held, relative, axes = (output.expand(n, *output.shape[1:]) for output in said)
         return held, relative, axes
 
-    def skill(self, outputs: Outputs, actions: npt.NDArray[np.float32]) -> float | None:
-        """That of outputs beside what was done, as in `held_out`; None where no control varies."""
-        skills = self._skills(outputs, actions)[0]
-        return float(np.mean(skills)) if skills else None
-
-    def same_choice(self, one: Outputs, other: Outputs) -> npt.NDArray[np.bool_]:
-        """Of n outputs each, where the likeliest thing to do is the same in all controls, shape (n,)."""
-        same = (self._together.likeliest(one[0]) == self._together.likeliest(other[0])).all(1)
-        for mine, theirs in zip(one[1:], other[1:], strict=True):
-            same &= (mine.argmax(-1) == theirs.argmax(-1)).all(1).numpy()
-        return np.asarray(same)
-
-    def _skills(self, outputs: Outputs, actions: npt.NDArray[np.float32]) -> tuple[list[float], float]:
-        """Skill of each control that varies, and the summed entropy of the binned ones."""
-        skills: list[float] = []
-        held = actions[:, : len(self.spec.controls.buttons)] >= 0.5
-        for said, was in zip(self._together.likeliest(outputs[0]).T, held.T, strict=True):
-            if was.any() and not was.all():
-                skills.append(2.0 * _balanced_accuracy(said[:, None], was[:, None]) - 1.0)
-        baseline = 0.0
-        for logits, nearest in self._binned(outputs, torch.from_numpy(actions)):
-            baseline += _entropy(nearest.numpy())
-            expected = (logits.softmax(-1) * torch.arange(logits.shape[-1])).sum(-1)
-            for guess, bins in zip(expected.numpy().T, nearest.numpy().T, strict=True):
-                if bins.std() > 0:
-                    skills.append(float(np.corrcoef(guess, bins)[0, 1]) if guess.std() > _FLAT else 0.0)
-        return skills, baseline
-
     def facts(self, measures: dict[str, float]) -> Facts:
         """What `readiness.judge` needs to know, with `held_out`'s measures."""
         used, held = self.replay.use_of_controls()
@@ -383,7 +323,7 @@ class Learner:
 
     def together(self) -> tuple[tuple[int, ...], ...]:
         """Sets of buttons that the player held together, 0 or 1 each; () where each is on its own."""
-        return self._together.sets
+        return self.objective.together.sets
 
     def habits(self) -> tuple[tuple[float, ...], ...]:
         """Actions of the player, rare ones as well."""
@@ -402,8 +342,9 @@ class Learner:
         if self._promoted is None or "skill" not in measures:
             return ""
         batch = self.replay.held_out()
-        before = self.skill(self._outputs(self._promoted, batch), batch.actions) if batch is not None else None
-        before = before or 0.0
+        if batch is None:
+            return ""
+        before = self.objective.skill(self._outputs(self._promoted, batch), batch.actions) or 0.0
         if measures["skill"] >= before - _TOLERANCE:
             return ""
         return (
@@ -425,7 +366,7 @@ class Learner:
         if counts is None:
             return False
         self.updates, self.statistics_at, self.handover = counts.updates, counts.statistics_at, counts.handover
-        self._together = Together(self.replay.combinations())
+        self._renew_sets()
         return True
 
     def counts(self) -> Counts:
@@ -454,20 +395,3 @@ def _learned(net: PolicyNet) -> list[nn.Parameter]:
 def _changing(net: PolicyNet) -> list[Tensor]:
     named = [*net.named_parameters(), *net.named_buffers()]
     return [tensor for name, tensor in named if not name.startswith(FROZEN)]
-
-
-def _entropy(classes: npt.NDArray[np.int64]) -> float:
-    """Loss of the best constant prediction of classes (n, controls), mean over controls."""
-    entropies = []
-    for column in classes.T:
-        shares = np.bincount(column) / len(column)
-        shares = shares[shares > 0]
-        entropies.append(-(shares * np.log(shares)).sum())
-    return float(np.mean(entropies))
-
-
-def _balanced_accuracy(guess: npt.NDArray[np.bool_], held: npt.NDArray[np.bool_]) -> float:
-    recalls = []
-    for said, was in zip(guess.T, held.T, strict=True):
-        recalls.append(np.mean([(said[where] == was[where]).mean() for where in (was, ~was) if where.any()]))
-    return float(np.mean(recalls))

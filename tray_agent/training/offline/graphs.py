@@ -14,7 +14,7 @@ import torch
 from tray_agent.core.media import Pixels
 from tray_agent.errors import BundleError
 from tray_agent.policy.onnx_policy import OUTPUTS
-from tray_agent.training.learner import Outputs
+from tray_agent.training.objective import Outputs
 
 LEAST_AGREEMENT = 0.99
 """Of held-out ticks with the same likeliest action, below which whole numbers are not kept."""

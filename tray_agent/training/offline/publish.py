@@ -116,8 +116,8 @@ class Publisher:
             return {}
         pictures, (audio, actions) = self._replay.pictures(ticks), self._replay.heard_and_done(ticks)
         vector = self._recordings.vector
-        mine = self._learner.skill(say(graph, pictures, audio, vector), actions)
-        theirs = self._learner.skill(say(current.onnx, pictures, audio, current.manifest.vector), actions)
+        mine = self._learner.objective.skill(say(graph, pictures, audio, vector), actions)
+        theirs = self._learner.objective.skill(say(current.onnx, pictures, audio, current.manifest.vector), actions)
         return {"mine": mine, "in_use": theirs} if mine is not None and theirs is not None else {}
 
     def _smaller(self, graph: bytes) -> tuple[bytes, dict[str, Any]]:
@@ -128,7 +128,7 @@ class Publisher:
         small = in_whole_numbers(graph)
         pictures, (audio, _) = self._replay.pictures(ticks), self._replay.heard_and_done(ticks)
         one, other = (say(g, pictures, audio, self._recordings.vector) for g in (graph, small))
-        agreement = float(self._learner.same_choice(one, other).mean())
+        agreement = float(self._learner.objective.same_choice(one, other).mean())
         kept = agreement >= LEAST_AGREEMENT
         found = {
             "kept": kept, "agreement": round(agreement, 4), "difference": round(largest_difference(one, other), 5),
