@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tray_agent.evaluation.statistics import interquartile_mean, over_games
+from tray_agent.evaluation.statistics import interquartile_mean, iqm_of_runs, mean_of_games, median_of_games, over_games
 
 FLOATS = st.floats(-1e3, 1e3)
 
@@ -35,7 +35,7 @@ def test_interval_holds_the_value_and_narrows_with_more_episodes() -> None:
 
     def width(episodes: int) -> float:
         games = [[random.normal(0.5, 0.2, episodes) for _ in range(3)] for _ in range(4)]
-        estimate = over_games(games, lambda x: float(np.mean(x)))
+        estimate = over_games(games, mean_of_games)
         assert estimate.low < estimate.value < estimate.high
         return estimate.high - estimate.low
 
@@ -44,5 +44,13 @@ def test_interval_holds_the_value_and_narrows_with_more_episodes() -> None:
 
 def test_one_run_of_equal_scores_has_no_width() -> None:
     """Nothing varies, so the interval is the value."""
-    estimate = over_games([[np.full(5, 0.25)]], lambda x: float(np.mean(x)))
+    estimate = over_games([[np.full(5, 0.25)]], mean_of_games)
     assert estimate.to_json() == [0.25, 0.25, 0.25]
+
+
+def test_a_game_of_more_seeds_counts_as_one_game() -> None:
+    """Two games, one of them taken twice: mean and median are over games, the interquartile mean over all runs."""
+    games = [[np.full(2, 0.1), np.full(2, 0.3)], [np.full(2, 0.8)]]
+    assert over_games(games, mean_of_games).value == pytest.approx((0.2 + 0.8) / 2)
+    assert over_games([*games, [np.full(2, 0.5)]], median_of_games).value == pytest.approx(0.5)
+    assert over_games(games, iqm_of_runs).value == pytest.approx((0.1 * 0.25 + 0.3 + 0.8 * 0.25) / 1.5)

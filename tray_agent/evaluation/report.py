@@ -10,7 +10,15 @@ from rich.table import Table
 
 from tray_agent.evaluation.cell import OURS, REFERENCES, Cell
 from tray_agent.evaluation.references import floor
-from tray_agent.evaluation.statistics import Estimate, Floats, interquartile_mean, over_games
+from tray_agent.evaluation.statistics import (
+    Estimate,
+    Floats,
+    interquartile_mean,
+    iqm_of_runs,
+    mean_of_games,
+    median_of_games,
+    over_games,
+)
 from tray_agent.evaluation.store import Kept
 
 _LEAST_GAP = 1e-9
@@ -61,9 +69,9 @@ def _overall(runs: list[Kept], normalisers: dict[str, Normaliser]) -> dict[str, 
         by_game.setdefault(kept.cell.game, []).append(normalisers[kept.cell.game](kept.result["scores"]))
     games = list(by_game.values())
     estimates: dict[str, Estimate] = {
-        "mean": over_games(games, lambda x: float(np.mean(x))),
-        "median": over_games(games, lambda x: float(np.median(x))),
-        "iqm": over_games(games, interquartile_mean, interquartile_mean),
+        "mean": over_games(games, mean_of_games),
+        "median": over_games(games, median_of_games),
+        "iqm": over_games(games, iqm_of_runs, interquartile_mean),
     }
     rates = [k.result["samples_per_s"] for k in runs if k.result.get("samples_per_s")]
     return {name: e.to_json() for name, e in estimates.items()} | {
@@ -104,7 +112,7 @@ def _policy(runs: list[Kept], normaliser: Normaliser) -> dict[str, Any]:
     return {
         "score": round(fmean(scores), 2),
         "score_median": round(median(scores), 2),
-        "normalised": over_games([normalised], lambda x: float(np.mean(x))).to_json(),
+        "normalised": over_games([normalised], mean_of_games).to_json(),
         "normalised_iqm": round(interquartile_mean(np.concatenate(normalised)), 4),
         "seeds": {str(k.cell.seed): round(float(n.mean()), 4) for k, n in zip(runs, normalised, strict=True)},
         "half_at_s": _half_at(runs, normaliser),
@@ -147,7 +155,8 @@ def show(console: Console, result: dict[str, Any], caption: str) -> None:
         if one["mixed_plays"]:
             console.print(f"[red]{game}: not all learned from the same play (seeds {one['mixed_plays']}); take it anew")
     if result["missing"]:
-        console.print(f"{len(result['missing'])} cells are missing; --resume goes on with them")
+        count = len(result["missing"])
+        console.print(f"{count} cell{'s are' if count != 1 else ' is'} missing; --resume goes on")
 
 
 def _cell_text(one: dict[str, Any] | None) -> str:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 _RESAMPLES = 2000
 _LEVEL = 0.95
 Floats = npt.NDArray[np.float64]
+Scores = list[Floats]
+"""For each game the scores of its runs."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +38,35 @@ def interquartile_mean(values: Floats) -> float:
     return float((ordered * inside).sum() / inside.sum())
 
 
+def mean_of_games(games: Scores) -> float:
+    """Mean of the games' means, so that a game of more seeds does not count more."""
+    return float(np.mean([scores.mean() for scores in games]))
+
+
+def median_of_games(games: Scores) -> float:
+    """Median of the games' means."""
+    return float(np.median([scores.mean() for scores in games]))
+
+
+def iqm_of_runs(games: Scores) -> float:
+    """Interquartile mean of all runs of all games."""
+    return interquartile_mean(np.concatenate(games))
+
+
 def over_games(
-    games: list[list[Floats]], statistic: Callable[[Floats], float], weigh: Callable[[Floats], float] = np.mean
+    games: list[list[Floats]], statistic: Callable[[Scores], float], weigh: Callable[[Floats], float] = np.mean
 ) -> Estimate:
-    """A statistic over all (game, seed) means, with a stratified bootstrap: seeds and episodes are redrawn per game.
+    """A statistic over games and seeds, with a stratified bootstrap: seeds and episodes are redrawn per game.
 
     Args:
         games: for each game a list of runs; a run is the array of its episodes' normalised scores.
-        statistic: of the array of run scores.
+        statistic: of a list with the scores of its runs for each game.
         weigh: a run's score from its episodes.
     """
     random = np.random.default_rng(0)
-    value = statistic(np.array([weigh(run) for runs in games for run in runs]))
+    value = statistic([np.array([weigh(run) for run in runs]) for runs in games])
     draws = [
-        statistic(np.array([weigh(_redrawn(random, run)) for runs in games for run in _some(random, runs)]))
+        statistic([np.array([weigh(_redrawn(random, run)) for run in _some(random, runs)]) for runs in games])
         for _ in range(_RESAMPLES)
     ]
     low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
