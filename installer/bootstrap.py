@@ -30,6 +30,7 @@ from setup_choices import (  # noqa: E402  # the line above has to come first
     CONSTRAINTS,
     LINUX,
     ROOT,
+    TEST_EXTRAS,
     WINDOWS,
     SetupError,
     check_python,
@@ -48,7 +49,7 @@ BUILD = ROOT / "build"
 LOG = BUILD / "install.log"
 STAMP = "tray-agent-stamp.json"
 UNFINISHED = "tray-agent-unfinished"
-EXTRAS = {"base": "", "test": "[test,games,evaluate,export,import,remote]"}
+EXTRAS = {"base": "", "test": f"[{','.join(TEST_EXTRAS)}]"}
 SIZES_MB = {"base": 1700, "test": 2300, "cuda": 5000}
 """Measured on Debian 12 with the CPU build; "cuda" is about what an NVIDIA build adds."""
 

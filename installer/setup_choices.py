@@ -17,6 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "installer" / "constraints.txt"
 OLDEST = (3, 11)
+TEST_EXTRAS = ("test", "games", "evaluate", "export", "import", "remote")
+"""Of pyproject.toml's extras, what the tests need."""
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CUDA_INDEX = "https://download.pytorch.org/whl/cu{}"
@@ -170,7 +172,7 @@ def dependency_names(level: str) -> list[str]:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = list(project.get("dependencies", []))
-    for extra in ("test", "games") if level == "test" else ():
+    for extra in TEST_EXTRAS if level == "test" else ():
         lines += project.get("optional-dependencies", {}).get(extra, [])
     other = {"sys_platform == 'win32'": WINDOWS, "sys_platform == 'linux'": LINUX}
     wanted = [line for line in lines if all(fits for marker, fits in other.items() if marker in line)]

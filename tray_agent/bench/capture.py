@@ -36,12 +36,12 @@ Cost = tuple[float, float]  # CPU ms of this process, of the server
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--frames", type=int, default=200, help="how many frames each way captures")
+    parser.add_argument("--frames", type=int, default=200, help="how many frames each way captures (200)")
     parser.add_argument("--display", help="capture this local X display instead of an Xvfb of our own")
-    parser.add_argument("--width", type=int, default=1920, help="of our own display")
-    parser.add_argument("--height", type=int, default=1080, help="of our own display")
-    parser.add_argument("--frame-width", type=int, default=112, help="size of the frames that the policy sees")
-    parser.add_argument("--frame-height", type=int, default=63)
+    parser.add_argument("--width", type=int, default=1920, help="of our own display (1920)")
+    parser.add_argument("--height", type=int, default=1080, help="of our own display (1080)")
+    parser.add_argument("--frame-width", type=int, default=112, help="of the frames that the policy sees (112)")
+    parser.add_argument("--frame-height", type=int, default=63, help="of them (63)")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

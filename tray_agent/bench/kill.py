@@ -33,9 +33,11 @@ _DAEMON_START_S = 30.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--presses", type=int, default=200, help="how often the kill hotkey is pressed")
-    parser.add_argument("--deaths", type=int, default=50, help="how often the daemon is killed, and stopped")
-    parser.add_argument("--lease-ms", type=int, default=AppSettings().lease_ms, help="the guard's lease")
+    parser.add_argument("--presses", type=int, default=200, help="how often the kill hotkey is pressed (200)")
+    parser.add_argument("--deaths", type=int, default=50, help="how often the daemon is killed, and stopped (50)")
+    parser.add_argument(
+        "--lease-ms", type=int, default=AppSettings().lease_ms, help="the guard's lease (as by default)"
+    )
     parser.add_argument("--idle", action="store_true", help="measure without the trainer beside")
 
 

@@ -29,9 +29,13 @@ _PARTS = ("wait", "wake", "grab", "look", "decide", "press", "ours")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--changes", type=int, default=400, help="how often the picture changes, at each rate")
-    parser.add_argument("--rates", type=float, nargs="+", default=[20.0, 60.0], metavar="HZ", help="decisions a second")
-    parser.add_argument("--size", type=_size, default=(1280, 720), metavar="WxH", help="of the screen and the window")
+    parser.add_argument("--changes", type=int, default=400, help="how often the picture changes, at each rate (400)")
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=[20.0, 60.0], metavar="HZ", help="decisions a second (20 60)"
+    )
+    parser.add_argument(
+        "--size", type=_size, default=(1280, 720), metavar="WxH", help="of the screen and the window (1280x720)"
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -27,10 +27,12 @@ _FIT_S = 120.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
-    parser.add_argument("--minutes", type=float, default=2.0, help="length of the last watch; 30 for the full run")
-    parser.add_argument("--rounds", type=positive, default=3, help="how often to compare without and with the daemon")
-    parser.add_argument("--round-seconds", type=float, default=15.0, help="measured time of each half of a round")
-    parser.add_argument("--rate", type=float, default=20.0, metavar="HZ", help="how often the daemon looks")
+    parser.add_argument("--minutes", type=float, default=2.0, help="length of the last watch (2); 30 for the full run")
+    parser.add_argument(
+        "--rounds", type=positive, default=3, help="how often to compare without and with the daemon (3)"
+    )
+    parser.add_argument("--round-seconds", type=float, default=15.0, help="measured time of each half of a round (15)")
+    parser.add_argument("--rate", type=float, default=20.0, metavar="HZ", help="how often the daemon looks (20)")
     parser.add_argument("--audio", action="store_true", help="have it listen as well (needs PulseAudio)")
 
 

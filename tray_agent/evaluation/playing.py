@@ -70,7 +70,8 @@ def spread(
         if len(results) == len(jobs):
             return [results[i] for i in range(len(jobs))]
     raise TrayAgentError(
-        f"the game hung {_TRIES} times: {len(jobs) - len(results)} of {len(jobs)} episodes are missing"
+        f"the game hung {_TRIES} times: {len(jobs) - len(results)} of {len(jobs)} episodes are missing. "
+        "Run the same command again with --resume"
     )
 
 

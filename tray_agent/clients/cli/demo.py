@@ -26,10 +26,12 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--window", action="store_true", help="show the game live (needs a display)")
-    parser.add_argument("--game", default="doom-health", help="a game of `tray-agent games list` with an environment")
-    parser.add_argument("--watch-seconds", type=float, default=50.0, metavar="S", help="how long it watches")
-    parser.add_argument("--episodes", type=int, default=5, metavar="N", help="episodes of agent and references")
-    parser.add_argument("--speed", type=float, default=6.0, metavar="X", help="times the game's own speed")
+    parser.add_argument(
+        "--game", default="doom-health", help="a packaged game of `tray-agent games list` (doom-health)"
+    )
+    parser.add_argument("--watch-seconds", type=float, default=50.0, metavar="S", help="how long it watches (50)")
+    parser.add_argument("--episodes", type=int, default=5, metavar="N", help="episodes of agent and references (5)")
+    parser.add_argument("--speed", type=float, default=6.0, metavar="X", help="times the game's own speed (6)")
     parser.add_argument("--folder", type=Path, help="where bundle, session and video go")
     parser.set_defaults(run=_run)
 

@@ -31,7 +31,8 @@ def add_parser(subparsers: Any) -> None:
     _verb(verbs, "list", _list, "show every game, and where the files are")
     checking = _verb(verbs, "check", _check, "tell what is wrong with the configuration: file:line:column and remedy")
     checking.add_argument("file", nargs="?", type=Path, help="one file; all that count if left out")
-    _add_arguments(_verb(verbs, "add", _add, "write a new game into your games.yaml"))
+    adding = "tray-agent games add my-game --pick --keys left,right,space"
+    _add_arguments(_verb(verbs, "add", _add, "write a new game into your games.yaml", adding))
     which = _verb(verbs, "which", _which, "tell which game the window in front is")
     which.add_argument(
         "--after", type=_seconds, default=0.0, metavar="S", help="look in S seconds: time to switch to it"
@@ -41,8 +42,9 @@ def add_parser(subparsers: Any) -> None:
     schema.add_argument("--write", type=Path, metavar="FOLDER", help="write both schemas there instead")
 
 
-def _verb(verbs: Any, name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary)
+def _verb(verbs: Any, name: str, handler: Handler, summary: str, example: str = "") -> argparse.ArgumentParser:
+    epilog = f"example: {example}" if example else None
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary, epilog=epilog)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=lambda args: _guarded(handler, args))
     return parser

@@ -29,12 +29,13 @@ def add_parser(subparsers: Any) -> None:
     listing.add_argument("game", nargs="?", default="", metavar="GAME", help="of this game only")
     showing = _verb(verbs, "show", _show, "tell what a bundle says about itself")
     showing.add_argument("bundle", metavar="BUNDLE", help=_WHICH)
-    comparing = _verb(verbs, "compare", _compare, "let two bundles decide on the same recorded ticks")
+    comparing = _verb(verbs, "compare", _compare, "let two bundles decide on the same recorded ticks",
+                      "tray-agent models compare doom doom/20261121T1")  # fmt: skip
     comparing.add_argument("a", metavar="A", help=_WHICH)
     comparing.add_argument("b", metavar="B", help="the same")
     comparing.add_argument("--session", type=Path, action="append", metavar="FOLDER",
                            help="recorded play to compare on; the game's newest if left out; repeatable")  # fmt: skip
-    back = _verb(verbs, "rollback", _rollback, "put an earlier bundle in use")
+    back = _verb(verbs, "rollback", _rollback, "put an earlier bundle in use", "tray-agent models rollback doom")
     back.add_argument("game", metavar="GAME")
     back.add_argument(
         "bundle", nargs="?", default="", metavar="RUN", help="or its beginning; the one before if left out"
@@ -43,27 +44,31 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_sharing(verbs: Any) -> None:
-    sharing = _verb(verbs, "share", _share, "write a bundle as one zip for somebody else")
+    sharing = _verb(verbs, "share", _share, "write a bundle as one zip for somebody else",
+                    "tray-agent models share doom --out doom.zip --preview")  # fmt: skip
     sharing.add_argument("bundle", metavar="BUNDLE", help=_WHICH)
     sharing.add_argument("--out", type=Path, required=True, metavar="FILE.zip")
     sharing.add_argument("--preview", action="store_true",
                          help="add a clip of your newest session: it shows your game's window")  # fmt: skip
     sharing.add_argument("--score", type=Path, metavar="FILE", help="a cell of `evaluate`, or what its --json printed")
     sharing.add_argument("--sign", type=Path, metavar="KEY", help="ed25519 private key, PEM")
-    taking = _verb(verbs, "import", _import, "check a shared zip and store what is in it")
+    taking = _verb(verbs, "import", _import, "check a shared zip and store what is in it",
+                   "tray-agent models import doom.zip --use")  # fmt: skip
     taking.add_argument("zip", type=Path, metavar="FILE.zip")
     taking.add_argument("--game", default="", help="which of your games it is for; as the zip says if left out")
     taking.add_argument("--trust", type=Path, metavar="PUBKEY", help="refuse it unless the owner of this key signed it")
     taking.add_argument("--use", action="store_true", help="also put it in use")
     taking.add_argument("--yes", action="store_true", help="do not ask")
-    giving = _verb(verbs, "export", _export, "write a bundle's graph and manifest for other programs")
+    giving = _verb(verbs, "export", _export, "write a bundle's graph and manifest for other programs",
+                   "tray-agent models export doom --format onnx --out doom-onnx")  # fmt: skip
     giving.add_argument("bundle", metavar="BUNDLE", help=_WHICH)
     giving.add_argument("--format", choices=("onnx", "tflite"), default="onnx", help="onnx if left out")
     giving.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="it must not exist")
 
 
-def _verb(verbs: Any, name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary)
+def _verb(verbs: Any, name: str, handler: Handler, summary: str, example: str = "") -> argparse.ArgumentParser:
+    epilog = f"example: {example}" if example else None
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary, epilog=epilog)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=lambda args: handler(args, load_settings()))
     return parser

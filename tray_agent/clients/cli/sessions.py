@@ -48,7 +48,7 @@ def _add_edits(verbs: Any) -> None:
     keeping.add_argument("--off", action="store_true", help="take the mark away")
     keeping.add_argument("--note", default="", metavar="TEXT", help="what it is kept for")
     kept = "keep a stretch of a session, under a new name; where pictures are not lossless it may begin 2 s later"
-    trim = _verb(verbs, "trim", session_edits.trim_one, kept)
+    trim = _verb(verbs, "trim", session_edits.trim_one, kept, "tray-agent sessions trim latest --from 1:30 --to 4:00")
     _session(trim)
     for name, dest in (("--from", "first"), ("--to", "last")):
         trim.add_argument(name, dest=dest, type=position, metavar="TIME", help="90, 1:30 or 0:01:30 since its start")
@@ -58,8 +58,9 @@ def _add_edits(verbs: Any) -> None:
     which.add_argument("--all", action="store_true", help="every one that needs it; as without SESSION")
 
 
-def _verb(verbs: Any, name: str, handler: Handler, summary: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary, epilog=_WHICH)
+def _verb(verbs: Any, name: str, handler: Handler, summary: str, example: str = "") -> argparse.ArgumentParser:
+    epilog = _WHICH + (f" Example: {example}" if example else "")
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=summary, description=summary, epilog=epilog)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=lambda args: guarded(handler, args))
     return parser

@@ -33,7 +33,7 @@ try:
 except ImportError as error:
     raise PlatformUnavailable(
         f"the peer 'imitation' can't be used ({error})",
-        "Install it: pip install --no-deps imitation stable-baselines3 tqdm",
+        "Install it: pip install 'tray-agent[evaluate]', then: pip install --no-deps imitation==1.0.1",
     ) from error
 
 FRAMES = 4

@@ -32,11 +32,11 @@ learned from, imported ones as well; sizes of pictures and controls may differ.
 
 {_RESUMED}"""
 _ENCODER_EXAMPLES = """examples:
-  tray-agent pretrain encoder --out models/encoder.safetensors
+  tray-agent pretrain encoder --out encoder.safetensors
   tray-agent pretrain encoder --games alien qbert --ticks 500 --minutes 2 --out try.safetensors
   tray-agent pretrain encoder --sessions --minutes 30
-  tray-agent pretrain encoder --sessions ~/recordings ~/imported --without pong --out encoder.safetensors
-  tray-agent pretrain policy ~/recordings --encoder start:encoder.safetensors --out start.safetensors"""
+  tray-agent pretrain encoder --sessions ~/recordings ~/imported --without pong --out mine.safetensors
+  tray-agent pretrain policy ~/recordings --encoder start:mine.safetensors --out start.safetensors"""
 _POLICY_TEXT = f"""Teach what games have in common, by what players pressed. It takes sessions of two games or more:
 your own, or imported ones (tray-agent import --help). Pictures are read from disk as they are needed.
 
