@@ -190,7 +190,7 @@ def test_takeover_marks_what_strayed_and_what_corrects(watch: Watch) -> None:
     watch.watcher.on_takeover(watch.game.clock.now_ns())
     watch.tick(int(CORRECTION_S * SPEC.rate_hz) + 20)
     strayed = int(STRAYED_S * SPEC.rate_hz)
-    assert watch.fed.marks == [(62 - strayed, 61, TickFlag.STRAYED)]
+    assert watch.fed.marks == [(62 - strayed, 60, TickFlag.STRAYED)]
     assert watch.fed.samples[61].flags == TickFlag.AGENT | TickFlag.STRAYED
     corrections = [bool(f & TickFlag.CORRECTION) for f in watch.flags()]
     assert corrections == [62 <= i < 61 + CORRECTION_S * SPEC.rate_hz for i in range(len(corrections))]
@@ -208,7 +208,19 @@ def test_players_ticks_between_two_plays_never_stray(watch: Watch) -> None:
     flags = watch.flags()
     first, last, _ = watch.fed.marks[0]
     assert all(f & TickFlag.AGENT for f in flags[first : last + 1])
-    assert (first, last) == (15, 18)
+    assert (first, last) == (15, 17)
+    assert flags[18] & TickFlag.STRAYED
+
+
+def test_takeover_by_leaving_the_game_marks_no_tick_of_the_player(watch: Watch) -> None:
+    """The tick that was half done is thrown away; the next one with its number is the player's."""
+    watch.tick(4, agent=RIGHT)
+    watch.watcher.on_takeover(watch.game.clock.now_ns())
+    watch.watcher.interrupt("the game is not in front")
+    watch.tick(4)
+    flags = watch.stored().ticks.flags
+    assert [bool(f & TickFlag.STRAYED) for f in flags] == [bool(f & TickFlag.AGENT) for f in flags]
+    assert not flags[3] & TickFlag.AGENT
 
 
 def test_takeover_without_a_play_marks_nothing(watch: Watch) -> None:

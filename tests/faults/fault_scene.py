@@ -76,13 +76,15 @@ def make_onnx(spec: PolicySpec, held: tuple[str, ...], broken: bool = False) -> 
 
 
 def give_policy(
-    home: Path, profile: GameProfile, held: tuple[str, ...], spec: PolicySpec | None = None, broken: bool = False
-) -> Path:
-    """Store a bundle in a daemon's home as if it had been learned; its folder."""
+    home: Path, profile: GameProfile, held: tuple[str, ...], spec: PolicySpec | None = None, broken: bool = False,
+    cannot: str = "",
+) -> Path:  # fmt: skip
+    """Store a bundle in a daemon's home as if it had been learned; its folder. `cannot`: why it may not play."""
     spec = spec or profile.spec()
     manifest = Manifest(
-        profile.name, spec, tuple(profile.vector8), dict.fromkeys(spec.controls.relative, (0.0,)), (0.0,), "constant"
-    )
+        profile.name, spec, tuple(profile.vector8), dict.fromkeys(spec.controls.relative, (0.0,)), (0.0,), "constant",
+        readiness={"state": "cannot", "why": cannot} if cannot else {},
+    )  # fmt: skip
     return write_bundle(home / "data" / "models", manifest, make_onnx(spec, held, broken), "prepared")
 
 

@@ -6,8 +6,8 @@ import time
 
 import psutil
 import pytest
-from fault_scene import RELEASE_MS, Daemons, until
-from x11_scene import KILL, PLAY, WATCH, X11Scene, is_ready, play, start_on
+from fault_scene import RELEASE_MS, Daemons, give_policy, until
+from x11_scene import HELD, KILL, PLAY, WATCH, X11Scene, is_ready, play, start_on, x11_profile
 
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.core.keys import EVDEV
@@ -108,6 +108,22 @@ def test_other_window_while_playing(x11: X11Scene, daemons: Daemons) -> None:
     until(lambda: x11.keys_down() == set(), "all keys up")
     status = daemon.wait_for(lambda s: s["last_stop"] and not s["game_in_front"], "play to end")
     assert status["last_stop"]["kind"] == "window"
+
+
+def test_hotkey_plays_nothing_that_can_not_play(x11: X11Scene, daemons: Daemons) -> None:
+    """A policy that says of itself that it can't play is refused with that sentence, by the hotkey as well."""
+    x11.game()
+    daemon = start_on(x11, daemons)
+    profile = x11_profile(daemons.home)
+    give_policy(daemons.home, profile, HELD, cannot="nothing was ever pressed")
+    daemon.ready(lambda s: s["bundle"].get("readiness") and s["guard"]["ready"])
+    x11.player.tap(*PLAY)
+    status = daemon.wait_for(lambda s: "refused" in s["detail"], "the refusal")
+    assert "can't play: nothing was ever pressed" in status["detail"]
+    assert (status["mode"], x11.keys_down()) == ("idle", set())
+    give_policy(daemons.home, profile, HELD)
+    daemon.wait_for(lambda s: not s["bundle"].get("readiness"), "the better policy")
+    play(x11, daemon)
 
 
 def test_frozen_game_x11(x11: X11Scene, daemons: Daemons) -> None:

@@ -57,3 +57,15 @@ def test_reset_forgets_the_standstill() -> None:
     after(unsticker, [7] * 40)
     unsticker.reset()
     assert after(unsticker, [7] * WINDOW) == [None] * WINDOW
+
+
+def test_a_newer_policy_goes_on_getting_unstuck() -> None:
+    """Nothing is forgotten: neither what is being done nor for how long the game has stood still."""
+    old, new = (Unsticker(1.0, HABITS, RATE_HZ, seed) for seed in (0, 1))
+    before = after(old, [7] * (WINDOW + 1))[-1]
+    new.inherit(old)
+    (now,) = after(new, [7])
+    assert now is not None
+    assert before is not None
+    assert tuple(now) == tuple(before)
+    assert new.ticks == 2

@@ -67,6 +67,17 @@ def test_agents_play_is_drawn_apart_and_what_strayed_is_known() -> None:
     assert (chunks.strayed == (rows.ravel() >= 20)).all()
 
 
+def test_what_the_agent_did_it_did_at_once() -> None:
+    """However late the player is: its own ticks are paired with its own keys, up to the last one."""
+    replay = Replay(SPEC, PLENTY)
+    for tick in range(BLOCK):
+        add(replay, tick, TickFlag.AGENT if tick >= BLOCK - 20 else TickFlag.LEARN)
+    replay.offset = 3
+    rows = ticks(ChunkSource(replay, LENGTH).of_agent(500))
+    assert set(rows[:, 0].tolist()) == set(range(BLOCK - 20, BLOCK - LENGTH + 1))
+    assert (np.diff(rows, axis=1) == 1).all()
+
+
 def test_no_stretches_are_none() -> None:
     """Nothing held, too little, or nobody but the player: None, until there is something."""
     replay = Replay(SPEC, PLENTY)

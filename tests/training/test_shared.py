@@ -109,6 +109,16 @@ def test_opposite_games_are_learned_in_one_model(both: SharedLearner) -> None:
     assert abs(both.updates - b.updates) <= 10  # half of the work each; a probe of the machine belongs to one alone
 
 
+def test_sets_of_buttons_are_known_again_after_a_restart(saved: Path) -> None:
+    """No checkpoint holds them: without them the buttons would be learned each on its own, and played together."""
+    learner = beginner(replay=replay(), others=(other("b", WIDER, replay(WIDER, swapped=True)),))
+    assert learner.load_checkpoint(saved)
+    for _ in range(2):
+        learner.update()
+    for member in (learner, learner.others["b"]):
+        assert len(member.together()) == len(member.replay.combinations()) > 1
+
+
 def test_lanes_work_with_several_games() -> None:
     """Two gradients at a time, games in turn: as many updates for each, and both are learned."""
     learner = beginner(replay=replay(), others=(other("b", WIDER, replay(WIDER, swapped=True)),), lanes=2)

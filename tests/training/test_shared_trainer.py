@@ -1,7 +1,8 @@
-"""The trainer's own loop with a shared model: sessions of two games on disk, one is watched (no process of its own)."""
+"""The trainer's own loop, mostly with a shared model: sessions of games on disk, one is watched (no process)."""
 
 import queue
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def write(home: Path, game: str) -> Path:
+def write(home: Path, game: str, ticks: int = 300) -> Path:
     """A session in which a square tells the key."""
     folder = game_folder(home / "sessions", game) / "20260101T000000Z-x"
     writer = SessionWriter(folder, SPEC, game, VECTORS[game], threaded=False)
     writer.start()
-    for tick in range(300):
+    for tick in range(ticks):
         right = bool(tick // 7 % 2)
         pixels = np.full((SPEC.frame_height, SPEC.frame_width, 3), 20, np.uint8)
         pixels[10:18, (26 if right else 6) :][:, :8] = 230
@@ -134,7 +135,7 @@ def test_bundle_in_use_stays_until_the_model_is_as_good(
     path = tmp_path / "checkpoints" / "shared.safetensors"
     path.unlink()  # worse than forgotten: it knows nothing any more
     trainer, events = started(job(tmp_path))
-    trainer._remember_what_plays()
+    trainer._remember_what_plays(resumed=True)
     for _ in trainer._load_sessions():
         pass
     torch.nn.init.zeros_(trainer._learner.average.held.weight)
@@ -144,6 +145,65 @@ def test_bundle_in_use_stays_until_the_model_is_as_good(
     assert "stays" in fields_of(events, "held_back")[0]["why"]
     assert current_folder(tmp_path / "models", "toy") == plays
     assert path.exists()  # other games may have learned on: that is kept
+
+
+def test_policy_of_another_learner_stays_until_it_is_matched(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `tray-agent train` made, or somebody else, is compared with what a trainer without a checkpoint makes."""
+    write(tmp_path, "toy")
+    trainer, _ = started(job(tmp_path, shared=False))
+    trainer.run()
+    plays = current_folder(tmp_path / "models", "toy")
+    path = tmp_path / "checkpoints" / "toy" / "trainer.safetensors"
+    path.unlink()
+    trainer, events = started(job(tmp_path, shared=False))
+    monkeypatch.setattr(trainer._learner, "_follow", lambda: None)  # what plays never comes to anything
+    torch.nn.init.zeros_(trainer._learner.average.held.weight)
+    trainer._learner.handover = Handover(0.0)
+    trainer.run()
+    assert "does worse" in fields_of(events, "held_back")[0]["why"]
+    assert current_folder(tmp_path / "models", "toy") == plays
+    assert path.exists()  # what it has learned is kept for the next time
+
+
+def test_policy_of_another_learner_stays_while_nothing_is_held_out(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]
+) -> None:
+    """Half a minute of watching is no reason to throw away what somebody else learned in hours."""
+    session = write(tmp_path, "toy")
+    trainer, _ = started(job(tmp_path, shared=False))
+    trainer.run()
+    plays = current_folder(tmp_path / "models", "toy")
+    for folder in (session, tmp_path / "checkpoints"):
+        shutil.rmtree(folder)
+    write(tmp_path, "toy", ticks=90)
+    trainer, events = started(job(tmp_path, shared=False))
+    trainer.run()
+    assert "nothing is held out yet" in fields_of(events, "held_back")[0]["why"]
+    assert current_folder(tmp_path / "models", "toy") == plays
+
+
+def test_nothing_is_made_of_half_of_what_was_recorded(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to end while it still reads, a trainer leaves the bundle in use alone: it has learned from more."""
+    write(tmp_path, "toy")
+    trainer, _ = started(job(tmp_path, shared=False))
+    trainer.run()
+    trainer, events = started(job(tmp_path, shared=False))
+
+    def endless() -> Iterator[int]:
+        yield from child.Trainer._load_sessions(trainer)
+        while True:
+            if trainer._learner.updates > 200:
+                trainer._stopping = True
+            yield 1
+
+    monkeypatch.setattr(trainer, "_load_sessions", endless)
+    trainer.run()
+    assert trainer._learner.updates > 200
+    assert not fields_of(events, "bundle")
 
 
 def test_not_shared_is_as_ever(tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]) -> None:

@@ -368,11 +368,12 @@ class Daemon:
 
     def _begin_play(self, epoch: int) -> None:
         self._answer_play("")
-        if self._learning.policy is None or self._spec is None:
-            self._guard.revoke("nothing has been learned yet")
+        policy = self._learning.policy
+        if policy is None or self._spec is None or not self._learning.playable:
+            self._guard.revoke(self._why_not_play() or "nothing has been learned yet")
             return
         rate_hz = self._spec.rate_hz * self._desktop.speed
-        player = Player(self._learning.policy, self._guard, epoch, rate_hz, self._desktop.clock)
+        player = Player(policy, self._guard, epoch, rate_hz, self._desktop.clock)
         self._player = player
         self._stopped_by_safety, self._detail = False, ""
         self._ticks.order(lambda loop: loop.begin_play(player))
@@ -458,7 +459,7 @@ class Daemon:
         fixed = bool(profile and profile.name == self._fixed_game and profile.match is None)
         is_game = profile is not None and window is not None and (fixed or match(window, [profile]) is not None)
         front = window if is_game else None
-        if front is not None and front == self._front and self._guarded == (self._learning.policy is not None):
+        if front is not None and front == self._front and self._guarded == self._learning.playable:
             return
         self._front = front
         self._look_there()
@@ -480,10 +481,10 @@ class Daemon:
         return region.on_screen(front.rect)
 
     def _offer_game(self) -> None:
-        """Tell the guard what may be pressed where; only with a policy, so that the play hotkey fails closed."""
+        """Tell the guard what may be pressed where; nothing without a policy that may play: the hotkey fails closed."""
         front, profile, spec = self._front, self._profile, self._spec
-        self._guarded = self._learning.policy is not None
-        if profile is None or spec is None or self._learning.policy is None:
+        self._guarded = self._learning.playable
+        if profile is None or spec is None or not self._guarded:
             self._guard.set_game(None)
             return
         if front is None:
@@ -500,6 +501,8 @@ class Daemon:
     def _take_bundle(self, folder: Path) -> None:
         if self._learning.take_bundle(folder):
             policy = self._learning.policy
+            if self._player is not None and not self._learning.playable:
+                self._guard.revoke(self._why_not_play())
             self._ticks.order(lambda loop: loop.set_policy(policy))
             self._offer_game()
 

@@ -68,17 +68,19 @@ class Learning:
     def begin(self, settings: Trainer) -> TrainingWorker:
         """The running trainer's worker, started if need be. Call `set_game` first."""
         self._rest_at = float("inf")
+        assert self._game is not None  # noqa: S101 - watching begins only with a game
+        profile, spec = self._game
+        job = TrainerJob(
+            profile.name, tuple(profile.vector8), spec, self._sessions, self._models, self._checkpoints,
+            bundle_every_s=settings.max_seconds_between_bundles * _BUNDLE_SHARE,
+            nice=settings.nice, threads=settings.cores, encoder=settings.encoder,
+            shared=settings.shared, adversarial=settings.adversarial, reaction=settings.reaction,
+        )  # fmt: skip
+        if self._worker is not None and self._worker.job != job:
+            self._release()  # its settings were changed since it was started
         if self._worker is None:
             self.join(_HANDOVER_S)  # two trainers of one game would write over each other's checkpoint
             self._leaving.clear()
-            assert self._game is not None  # noqa: S101 - watching begins only with a game
-            profile, spec = self._game
-            job = TrainerJob(
-                profile.name, tuple(profile.vector8), spec, self._sessions, self._models, self._checkpoints,
-                bundle_every_s=settings.max_seconds_between_bundles * _BUNDLE_SHARE,
-                nice=settings.nice, threads=settings.cores, encoder=settings.encoder,
-                shared=settings.shared, adversarial=settings.adversarial, reaction=settings.reaction,
-            )  # fmt: skip
             self._worker = TrainingWorker(job, self._on_bundle)
             self._worker.start()
         return self._worker
@@ -138,6 +140,11 @@ class Learning:
         readiness = self.policy.bundle.manifest.readiness
         return readiness.get("why", "") if readiness.get("state") == State.CANNOT else ""
 
+    @property
+    def playable(self) -> bool:
+        """Whether there is a policy that may play."""
+        return self.policy is not None and not self.cannot
+
     def request_stop(self) -> None:
         """Ask the trainer to save and end."""
         self._release()
@@ -162,13 +169,16 @@ class Learning:
 
     def _current(self, game: str) -> Path | None:
         try:
-            return current_folder(self._models, game)
+            folder = current_folder(self._models, game)
         except BundleError as error:
             if self.problem != str(error):
                 self.problem = str(error)
                 _log.warning("%s", error)
             self._looked_at = None  # once it is mended, look again
-        return None
+            return None
+        if folder is None:
+            self.problem = ""  # what was damaged is gone
+        return folder
 
 
 def decoding_of(profile: GameProfile) -> Decoding:
@@ -180,7 +190,7 @@ def decoding_of(profile: GameProfile) -> Decoding:
         return ControlDecoding(
             temperature=own.temperature,
             min_hold_ticks=max(1, round(own.min_hold_ms / tick_ms)),
-            max_hold_ticks=round(own.max_hold_ms / tick_ms) if own.max_hold_ms is not None else 0,
+            max_hold_ticks=max(1, round(own.max_hold_ms / tick_ms)) if own.max_hold_ms is not None else 0,
             min_gap_ticks=round(1000.0 / own.max_rate_hz / tick_ms) if own.max_rate_hz is not None else 0,
             threshold=own.threshold,
         )

@@ -101,7 +101,7 @@ class Watcher:
 
     def interrupt(self, reason: str) -> None:
         """The game is not in front any more (or the screen is lost): what is half done is thrown away."""
-        self._pending = None
+        self._pending, self._strayed_tick = None, -1
         self._gap = True
         self._accumulator.take()
         self._accumulator.release_all()
@@ -110,8 +110,9 @@ class Watcher:
     def on_takeover(self, now_ns: int) -> None:
         """The player took over from the agent: the seconds before were wrong, the next ones show what is right."""
         if self._pending is not None and self._pending[1] is not None:
-            self._agent_ticks.append(self._tick)  # its sample comes with the next tick, and is marked all the same
-            self._strayed_tick = self._tick
+            self._strayed_tick = self._tick  # its sample comes with the next tick, if it comes, with the flag on it
+            if len(self._agent_ticks) == self._agent_ticks.maxlen:
+                self._agent_ticks.popleft()
         if self._agent_ticks:
             first, last = self._agent_ticks[0], self._agent_ticks[-1]
             self._writer.mark(first, last, TickFlag.STRAYED)

@@ -85,10 +85,11 @@ class OnnxPolicy:
         return self._unsticker.ticks
 
     def inherit(self, other: "OnnxPolicy") -> None:
-        """Go on where another policy of the same spec is: the frames it has seen, the keys it holds."""
+        """Go on where another policy of the same spec is: frames seen, keys held, getting unstuck."""
         for pixels in other._frames:
             self.see(pixels)
         self._sampler.inherit(other._sampler)
+        self._unsticker.inherit(other._unsticker)
 
     def reset(self) -> None:
         """Forget the frames seen and the keys held."""

@@ -36,7 +36,7 @@ class Unsticker:
         self._motions: deque[float] = deque(maxlen=max(2, round(MOTION_SECONDS * rate_hz)))
         self._last: Pixels | None = None
         self._left = 0
-        self._chosen = 0
+        self._chosen: FloatVector | None = None
         self.ticks = 0
         """How many ticks were played this way."""
 
@@ -45,6 +45,11 @@ class Unsticker:
         if self._floor and self._last is not None:
             self._motions.append(motion(self._last, pixels))
         self._last = pixels
+
+    def inherit(self, other: "Unsticker") -> None:
+        """Go on where another one is."""
+        self._motions.extend(other._motions)
+        self._last, self._left, self._chosen, self.ticks = other._last, other._left, other._chosen, other.ticks
 
     def reset(self) -> None:
         """Another episode, another picture."""
@@ -55,12 +60,12 @@ class Unsticker:
         """What to do instead of what the policy says, None while the game moves."""
         if self._left == 0 and self._is_stuck():
             self._left = max(1, round(self._random.uniform(*_HOLD_S) * self._rate_hz))
-            self._chosen = int(self._random.integers(len(self._habits)))
-        if self._left == 0:
+            self._chosen = self._habits[int(self._random.integers(len(self._habits)))]
+        if self._left == 0 or self._chosen is None:
             return None
         self._left -= 1
         self.ticks += 1
-        return self._habits[self._chosen].copy()
+        return self._chosen.copy()
 
     def _is_stuck(self) -> bool:
         full = len(self._motions) == self._motions.maxlen

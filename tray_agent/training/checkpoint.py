@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training.handover import Handover
 from tray_agent.training.model import FROZEN, PolicyNet
+from tray_agent.training.shared_parts import steps_made
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def _take_tensors(kept: Kept, tensors: dict[str, Tensor], steps: int) -> None:
             # laid out in memory as the parameter is: what is computed with them is then the same to the last bit
             own_state = {"exp_avg": torch.empty_like(parameter.detach()).copy_(m),
                          "exp_avg_sq": torch.empty_like(parameter.detach()).copy_(v)}  # fmt: skip
-            kept.optimizer.state[parameter] = {"step": torch.tensor(float(steps))} | own_state
+            kept.optimizer.state[parameter] = {"step": steps_made(parameter, steps)} | own_state
 
 
 def _steps(kept: Kept) -> int:

@@ -37,7 +37,7 @@ from tray_agent.training.model import ARCHITECTURE, AXIS_BINS, RELATIVE_BINS, Po
 from tray_agent.training.other_games import SHARE as OTHERS_SHARE
 from tray_agent.training.other_games import OtherGame, load_others, other_games
 from tray_agent.training.pipe import read_message, unpack_samples
-from tray_agent.training.readiness import PATIENCE_PASSES, Readiness, judge
+from tray_agent.training.readiness import PATIENCE_PASSES, Readiness, State, judge
 from tray_agent.training.retrieval import Retrieval
 from tray_agent.training.schedule import FIRST_UPDATES, BundleSchedule
 from tray_agent.training.shared import SharedLearner
@@ -77,6 +77,7 @@ class Trainer:
         self._rate_from = (time.monotonic(), 0)
         self._checkpoint = config.checkpoints / SHARED if self._shared else folder / "trainer.safetensors"
         self._saved_updates = 0
+        self._must_load_first = False  # the bundle in use has learned from more than is loaded so far
 
     def _new_learner(self) -> Learner:
         job = self._config
@@ -98,10 +99,8 @@ class Trainer:
         """Load, learn, export until "quit" or the daemon is gone; then save."""
         resumed = self._learner.load_checkpoint(self._checkpoint)
         self._saved_updates = self._learner.updates
-        if self._shared:
-            self._remember_what_plays()
-        elif resumed:
-            self._learner.remember()
+        self._remember_what_plays(resumed)
+        self._must_load_first = resumed or self._learner.knows_what_plays
         self._warm_up_exporter()
         emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device),
              encoder=self._source.choice, encoder_note=self._source.note,
@@ -110,7 +109,7 @@ class Trainer:
         loading_others = load_others(self._others, _skipped)
         while not self._stopping:
             if loading is not None and next(loading, None) is None:
-                loading = None
+                loading, self._must_load_first = None, False
                 emit("loaded", ticks=self._replay.total, sessions=self._replay.sessions)
             elif loading is None:
                 next(loading_others, None)
@@ -118,8 +117,7 @@ class Trainer:
             self._take_messages(block_s=0.2 if idle else 0.0)
             if self._can_work():
                 self._learner.update()
-                if loading is None or not resumed:  # the bundle there is has learned from more than is loaded so far
-                    self._maybe_bundle()
+                self._maybe_bundle()
             self._report()
         self._finish()
 
@@ -190,7 +188,8 @@ class Trainer:
                 self._stopping = True
 
     def _maybe_bundle(self) -> None:
-        if self._schedule.is_due(self._learner.updates, time.monotonic(), self._is_saturated()):
+        is_due = self._schedule.is_due(self._learner.updates, time.monotonic(), self._is_saturated())
+        if is_due and not self._must_load_first:
             self._bundle()
 
     def _bundle(self) -> None:
@@ -202,7 +201,7 @@ class Trainer:
         readiness = judge(facts)
         if worse := self._learner.is_worse(held_out):
             emit("held_back", why=worse, held_out=held_out)
-            if self._shared:  # what it holds of other games has learned on
+            if self._shared or self._learner.judged_by_another:  # what it has learned is good for later all the same
                 self._save_if_due()
             return
         try:
@@ -229,14 +228,26 @@ class Trainer:
         except OSError as error:
             emit("fault", what=f"the learner's checkpoint could not be saved: {error}; free some space")
 
-    def _remember_what_plays(self) -> None:
-        """The bundle in use: since it was made the shared parts may have learned other games."""
+    def _remember_what_plays(self, resumed: bool) -> None:
+        """Whoever made the bundle in use, newer ones are compared with it; not with one that can't play.
+
+        It may come from `tray-agent train`, from somebody else, or be an earlier one that was gone back to. One of
+        another network can't be compared: then what the checkpoint holds counts. With one model for all games what the
+        checkpoint holds may have learned other games since the bundle was made.
+        """
+        if resumed and not self._shared:
+            self._learner.remember()
         with contextlib.suppress(BundleError):
             folder = current_folder(self._config.models, self._config.game)
-            if folder is not None:
-                playing = copy.deepcopy(self._learner.average)
-                fill_from(playing, load_bundle(folder, self._config.spec).onnx)
-                self._learner.remember(playing)
+            if folder is None:
+                return
+            bundle = load_bundle(folder, self._config.spec)
+            if bundle.manifest.readiness.get("state") == State.CANNOT:
+                return
+            playing = copy.deepcopy(self._learner.average)
+            fill_from(playing, bundle.onnx)
+            mine = resumed and (self._shared or _are_equal(playing, self._learner.average))
+            self._learner.remember(playing, of_another=not mine)
 
     def _manifest(self, policy: Policy, held_out: dict[str, float], readiness: Readiness, parity: float) -> Manifest:
         spec = self._config.spec
@@ -280,7 +291,7 @@ class Trainer:
         )  # fmt: skip
 
     def _finish(self) -> None:
-        if self._learner.updates > max(self._schedule.updates, FIRST_UPDATES - 1):
+        if self._learner.updates > max(self._schedule.updates, FIRST_UPDATES - 1) and not self._must_load_first:
             self._bundle()
         if self._shared and self._learner.updates > self._saved_updates:
             self._save()
@@ -311,6 +322,11 @@ def _working() -> Iterator[None]:
     finally:
         over.set()
         teller.join()
+
+
+def _are_equal(one: PolicyNet, other: PolicyNet) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(mine.cpu(), theirs.cpu()) for mine, theirs in pairs)
 
 
 def _finite(value: float) -> float | None:

@@ -15,7 +15,7 @@ class Chunks:
 
     Attributes:
         batch: the ticks.
-        strayed: bool (n,), whether the player took over right after a tick.
+        strayed: bool (n,), whether the player took over right after a tick or within two seconds.
     """
 
     batch: Batch
@@ -57,9 +57,16 @@ class ChunkSource:
         return self._drawn(index, self._player, n)
 
     def of_agent(self, n: int) -> Chunks | None:
-        """n stretches in which the agent played, strayed ones too; None while there is none."""
+        """n stretches in which the agent played, strayed ones too; None while there is none.
+
+        What the agent did it did at once, however late the player is (`Replay.offset`).
+        """
         index = self._refresh()
-        return self._drawn(index, self._agent, n)
+        chunks = self._drawn(index, self._agent, n)
+        if chunks is not None:
+            ticks = chunks.batch.ticks.tolist()
+            chunks.batch.actions = np.stack([index.sessions[p >> 40].actions[p & _POSITION] for p in ticks])
+        return chunks
 
     def _refresh(self) -> _Index:
         index = self._replay._indexed()

@@ -1,4 +1,4 @@
-"""The learning itself: replay in, better network out (torch; one thread).
+"""The learning itself: replay in, better network out (torch; one thread, and the lanes it starts).
 
 AdamW with a constant rate and an exponential moving average of the weights; the average is what plays. There is no
 schedule because there is no end: watching goes on as long as the player likes.
@@ -43,6 +43,10 @@ _TOLERANCE = 0.03
 _STUCK_SHARE = 0.5
 _LEAST_FLOOR = 0.04  # less may be noise of the codec in recorded pictures: 0.06 where Doom stands still
 _HABITS = 48
+_NOTHING_TO_JUDGE_ON = (
+    "the policy in use was not learned here, and nothing is held out yet (every sixth ten seconds are) on which the "
+    "newest one could be compared with it, so it stays"
+)
 
 Policy = PolicyNet | Retrieval
 
@@ -92,12 +96,16 @@ class Learner:
         self._vector = torch.tensor(vector, dtype=torch.float32)
         self.statistics_at = 0
         """Ticks held when mean and deviation per pixel were taken; 0: never."""
+        self._sets_at = 0
+        """The same of the sets of buttons, which no checkpoint holds."""
         self.bf16: bool | None = None
         """Whether it computes in bfloat16; None: not tried out yet."""
         self.agree: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...] | None] | None = None
         """Takes a gradient; what several processes found together, or None as yet. For learners of one lane."""
         self.objective = Objective(spec)
         self._promoted: Policy | None = None
+        self.judged_by_another = False
+        """Whether what plays (`remember`) was made by another learner."""
         self.handover = Handover()
         self._memory = Retrieval(self.average, self.handover.share)
         self._adversary = make_adversary(adversarial, self.net, replay, self._inputs, seed)
@@ -193,7 +201,7 @@ class Learner:
             self._follow()
 
     def _bf16_is_faster(self) -> bool:
-        """bfloat16 is 2x faster on some CPUs and 20x slower on others, so it is tried (learning.md, lesson e)."""
+        """bfloat16 is 2x faster on some CPUs and 20x slower on others, so it is tried."""
         seconds = {}
         on_cpu = self.device.type == "cpu"
         for bf16 in (False, True):
@@ -210,16 +218,21 @@ class Learner:
             torch._foreach_lerp_(mine, [p.detach().to(mine[0].device) for p in self._parameters], 1.0 - decay)
 
     def _refresh_statistics(self) -> None:
-        """Mean and deviation per pixel, again each time the data has doubled (the weights follow small changes)."""
+        """Mean and deviation per pixel, again each time the data has doubled (the weights follow small changes).
+
+        So are the sets of buttons, which are also found anew after a checkpoint was read.
+        """
+        if self.replay.total >= 2 * self._sets_at:
+            self._renew_sets()
         if self.replay.total >= 2 * self.statistics_at or self.statistics_at == 0:
             self.statistics_at = self.replay.total
             frames = torch.from_numpy(self.replay.some_frames(_STATISTICS_FRAMES))
             for net in (self.net, self.average):
                 net.preprocess.fit(frames.to(net.preprocess.mean.device))
             self.source.fit((self.net.encoder, self.average.encoder), self.replay)
-            self._renew_sets()
 
     def _renew_sets(self) -> None:
+        self._sets_at = self.replay.total
         self.objective.together = Together(self.replay.combinations())
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -267,13 +280,13 @@ class Learner:
 
     def _find_reaction(self) -> None:
         """How late the player answers, if that is asked for and it is time to look."""
-        if self._foresight is None or not self._foresight.is_due(self.updates):
+        if self._foresight is None or not self._foresight.is_due():
             return
         batch = self.replay.held_out(LOOKED_AT)
         if batch is not None:
             self.average.eval()
             (hidden,) = self._in_parts(lambda *seen: (self.average.hidden(*seen),), batch)
-            self._foresight.look(self.updates, hidden, batch)
+            self._foresight.look(hidden, batch)
 
     def _outputs(self, net: Policy, batch: Batch) -> Outputs:
         """What a network says."""
@@ -329,9 +342,19 @@ class Learner:
         """Actions of the player, rare ones as well."""
         return tuple(tuple(map(float, action)) for action in self.replay.some_actions(_HABITS))
 
-    def remember(self, policy: Policy | None = None) -> None:
-        """That policy as it is now (the average if not said) is what plays: `is_worse` compares with it."""
-        self._promoted = copy.deepcopy(policy or self.average)
+    def remember(self, policy: Policy | None = None, of_another: bool = False) -> None:
+        """That policy as it is now (the average if not said) is what plays: `is_worse` compares with it.
+
+        Args:
+            policy: it.
+            of_another: another learner made it.
+        """
+        self._promoted, self.judged_by_another = copy.deepcopy(policy or self.average), of_another
+
+    @property
+    def knows_what_plays(self) -> bool:
+        """Whether there is something to compare with."""
+        return self._promoted is not None
 
     def is_worse(self, measures: dict[str, float]) -> str:
         """Why a policy with these measures must not replace what plays, "" when it may: it does worse where held out.
@@ -339,11 +362,11 @@ class Learner:
         Skill counts, not the loss: with minutes of data the loss of a good policy rises while it learns to play better
         (too sure where it errs), see decisions/0005-policy.md.
         """
-        if self._promoted is None or "skill" not in measures:
+        if self._promoted is None:
             return ""
         batch = self.replay.held_out()
-        if batch is None:
-            return ""
+        if batch is None or "skill" not in measures:
+            return _NOTHING_TO_JUDGE_ON if self.judged_by_another else ""
         before = self.objective.skill(self._outputs(self._promoted, batch), batch.actions) or 0.0
         if measures["skill"] >= before - _TOLERANCE:
             return ""

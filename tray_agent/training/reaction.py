@@ -35,7 +35,7 @@ _LEAST_SKILL = 0.15
 _LEAST_CHANGES = 20
 _WEIGHT = 0.3
 _LEARNING_RATE = 1e-3
-_FIRST_UPDATES = 400
+_FIRST_STEPS = 400
 LOOKED_AT = 1024
 """Held-out ticks that the delay is told from."""
 
@@ -111,7 +111,7 @@ class Foresight:
             self._head = nn.Linear(weight.shape[1], (self.ahead + 1) * self._buttons).to(weight.device)
         self._optimizer = torch.optim.AdamW(self._head.parameters(), _LEARNING_RATE)
         self._one_at_a_time = threading.Lock()
-        self._looked_at = 0
+        self._steps = self._looked_at = 0
 
     def loss(self, hidden: Tensor, around: tuple[Held, Held]) -> Tensor:
         """What the policy's features lack to foretell, to be added to its loss; and a step of the head.
@@ -125,22 +125,22 @@ class Foresight:
             self._optimizer.zero_grad()
             _missed(self._said(hidden.detach().float()), held, known).backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
+            self._steps += 1
             weight, bias = self._head.weight.detach().clone(), self._head.bias.detach().clone()
         return _WEIGHT * _missed(self._in_ticks(functional.linear(hidden.float(), weight, bias)), held, known)
 
-    def is_due(self, updates: int) -> bool:
-        """Whether the delay should be looked for: late enough, and again each time the updates have doubled."""
-        return updates >= max(_FIRST_UPDATES, 2 * self._looked_at)
+    def is_due(self) -> bool:
+        """Whether the delay should be looked for: the head has made enough steps, and then twice as many each time."""
+        return self._steps >= max(_FIRST_STEPS, 2 * self._looked_at)
 
-    def look(self, updates: int, hidden: Tensor, batch: Batch) -> None:
+    def look(self, hidden: Tensor, batch: Batch) -> None:
         """Set the replay's offset by how well the play is foretold.
 
         Args:
-            updates: so far.
             hidden: features of `batch`.
             batch: held-out play.
         """
-        self._looked_at = updates
+        self._looked_at = self._steps
         with torch.no_grad():
             foretold = self._said(hidden.to(self._head.weight.device).float()).cpu().numpy() >= 0.0
         skills = skills_ahead(foretold, *self._replay.around(batch.ticks, self.ahead))

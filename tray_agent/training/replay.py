@@ -1,4 +1,4 @@
-"""Everything the trainer may learn from, in memory: all sessions of one game (numpy; the trainer's main thread).
+"""Everything the trainer may learn from, in memory: all sessions of one game (numpy; one thread at a time).
 
 `core/held_out.py` says which ticks are not learned from.
 """
@@ -391,6 +391,6 @@ class Replay:
         return Batch(
             frames=frames,
             audio=np.stack([s.audio[i] for s, i in rows]),
-            actions=np.stack([s.actions[i + self._offset] for s, i in rows]),
+            actions=np.stack([s.actions[min(i + self._offset, s.length - 1)] for s, i in rows]),
             ticks=packed,
         )

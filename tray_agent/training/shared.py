@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from tray_agent.core.policy import PolicySpec
@@ -23,7 +22,7 @@ from tray_agent.training.other_games import OtherGame
 from tray_agent.training.reaction import AT_ONCE
 from tray_agent.training.replay import Replay
 from tray_agent.training.shared_file import GameParts, SharedCheckpoint, Tensors, read_shared, write_shared
-from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key
+from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key, steps_made
 
 _log = logging.getLogger(__name__)
 _SAVED_BYTES_PER_S = 2e6  # the file grows with the games: a larger one is written more seldom
@@ -159,7 +158,7 @@ class SharedLearner(Learner):
             m, v = tensors.get(f"m.{name}"), tensors.get(f"v.{name}")
             if m is not None and v is not None and m.shape == v.shape == parameter.shape:
                 self.optimizer.state[parameter] = {
-                    "step": torch.tensor(float(steps)),
+                    "step": steps_made(parameter, steps),
                     "exp_avg": m.to(parameter.device, parameter.dtype),
                     "exp_avg_sq": v.to(parameter.device, parameter.dtype),
                 }

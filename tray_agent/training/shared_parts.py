@@ -7,7 +7,7 @@ are the statistics of its picture, the trunk (whose size depends on the picture'
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
@@ -24,6 +24,11 @@ _LEARNING_RATE = 1e-3
 def new_optimizer(parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
     """What learns these parameters."""
     return torch.optim.AdamW(parameters, _LEARNING_RATE, weight_decay=1e-2, fused=True)
+
+
+def steps_made(parameter: nn.Parameter, steps: int) -> Tensor:
+    """What that optimiser keeps of its steps: on the parameter's device, or CUDA's fused kernel reads elsewhere."""
+    return torch.tensor(float(steps), device=parameter.device)
 
 
 class SharedParts:

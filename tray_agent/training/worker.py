@@ -81,7 +81,8 @@ class TrainingWorker:
             on_bundle: called from the worker's reader thread with each new bundle's folder.
             silent_s: a trainer that says nothing for so long is taken for dead.
         """
-        self._job = job
+        self.job = job
+        """What it learns."""
         self._on_bundle = on_bundle
         self._silent_s = silent_s
         self._keep = int(_KEEP_S * job.spec.rate_hz)
@@ -176,6 +177,7 @@ class TrainingWorker:
 
     def _live(self) -> str:
         """One trainer's life; why it ended."""
+        self._set(skipped=())  # it says again what it skips
         process = TrainerProcess(self._take, self._silent_s)
         try:
             process.start()
@@ -189,7 +191,7 @@ class TrainingWorker:
         return process.why
 
     def _resend(self, process: TrainerProcess) -> None:
-        process.send(self._job.message())
+        process.send(self.job.message())
         if self._paused:
             process.send({"op": "pause"})
         by_session: dict[str, list[TickSample]] = {}
