@@ -77,7 +77,7 @@ def make_onnx(spec: PolicySpec, held: tuple[str, ...], broken: bool = False) -> 
 
 def give_policy(
     home: Path, profile: GameProfile, held: tuple[str, ...], spec: PolicySpec | None = None, broken: bool = False,
-    cannot: str = "",
+    cannot: str = "", run: str = "prepared",
 ) -> Path:  # fmt: skip
     """Store a bundle in a daemon's home as if it had been learned; its folder. `cannot`: why it may not play."""
     spec = spec or profile.spec()
@@ -85,7 +85,7 @@ def give_policy(
         profile.name, spec, tuple(profile.vector8), dict.fromkeys(spec.controls.relative, (0.0,)), (0.0,), "constant",
         readiness={"state": "cannot", "why": cannot} if cannot else {},
     )  # fmt: skip
-    return write_bundle(home / "data" / "models", manifest, make_onnx(spec, held, broken), "prepared")
+    return write_bundle(home / "data" / "models", manifest, make_onnx(spec, held, broken), run)
 
 
 def shipped_profile(name: str = GAME) -> GameProfile:
