@@ -61,11 +61,6 @@ class Player:
         self._status = PlayStatus()
 
     @property
-    def epoch(self) -> int:
-        """Which permit this is."""
-        return self._epoch
-
-    @property
     def status(self) -> PlayStatus:
         """Counts so far."""
         times = sorted(self._times)
