@@ -82,6 +82,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[TrainerJob], tuple[chi
     return start
 
 
+def learn_alone(home: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]) -> Path | None:
+    """Learn the game without sharing; the bundle that is then in use."""
+    trainer, _ = started(job(home, shared=False))
+    trainer.run()
+    return current_folder(home / "models", "toy")
+
+
 def fields_of(events: Events, name: str) -> list[dict[str, Any]]:
     return [fields for event, fields in events if event == name]
 
@@ -152,9 +159,8 @@ def test_policy_of_another_learner_stays_until_it_is_matched(
 ) -> None:
     """What `tray-agent train` made, or somebody else, is compared with what a trainer without a checkpoint makes."""
     write(tmp_path, "toy")
-    trainer, _ = started(job(tmp_path, shared=False))
-    trainer.run()
-    plays = current_folder(tmp_path / "models", "toy")
+    plays = learn_alone(tmp_path, started)
+    assert plays is not None
     path = tmp_path / "checkpoints" / "toy" / "trainer.safetensors"
     path.unlink()
     trainer, events = started(job(tmp_path, shared=False))
@@ -172,9 +178,7 @@ def test_policy_of_another_learner_stays_while_nothing_is_held_out(
 ) -> None:
     """Half a minute of watching is no reason to throw away what somebody else learned in hours."""
     session = write(tmp_path, "toy")
-    trainer, _ = started(job(tmp_path, shared=False))
-    trainer.run()
-    plays = current_folder(tmp_path / "models", "toy")
+    plays = learn_alone(tmp_path, started)
     for folder in (session, tmp_path / "checkpoints"):
         shutil.rmtree(folder)
     write(tmp_path, "toy", ticks=90)
@@ -189,8 +193,7 @@ def test_nothing_is_made_of_half_of_what_was_recorded(
 ) -> None:
     """Told to end while it still reads, a trainer leaves the bundle in use alone: it has learned from more."""
     write(tmp_path, "toy")
-    trainer, _ = started(job(tmp_path, shared=False))
-    trainer.run()
+    learn_alone(tmp_path, started)
     trainer, events = started(job(tmp_path, shared=False))
 
     def endless() -> Iterator[int]:

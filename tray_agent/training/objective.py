@@ -19,7 +19,7 @@ Outputs = tuple[Tensor, Tensor, Tensor]
 
 
 class Objective:
-    """That of one game's controls. Actions are rows as `Controls.split` takes them."""
+    """That of one game's controls. Actions are rows as `Controls.split` takes them, which cuts tensors like arrays."""
 
     def __init__(self, spec: PolicySpec) -> None:
         self._controls = spec.controls
@@ -30,7 +30,7 @@ class Objective:
 
     def loss(self, outputs: Outputs, actions: Tensor) -> Tensor:
         """Sum of mean cross-entropies: buttons, bins of relative controls, bins of axes."""
-        held, _, _ = self._controls.split(actions)  # type: ignore[arg-type]
+        held, _, _ = self._controls.split(actions)  # type: ignore[arg-type]  # a tensor is cut alike
         total = torch.zeros((), device=actions.device)
         if held.shape[-1]:
             total = total + self.together.loss(outputs[0].float(), torch.as_tensor(held))
@@ -77,7 +77,7 @@ class Objective:
 
     def _binned(self, outputs: Outputs, actions: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits (n, controls, bins) and right bins (n, controls) of relative controls and axes, if there are any."""
-        _, relative, axes = self._controls.split(actions)  # type: ignore[arg-type]
+        _, relative, axes = self._controls.split(actions)  # type: ignore[arg-type]  # a tensor is cut alike
         for logits, values, bins in ((outputs[1], relative, self._bins), (outputs[2], axes, self._axis_bins)):
             if values.shape[-1]:
                 wanted = torch.as_tensor(values)
