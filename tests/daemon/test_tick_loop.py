@@ -1,9 +1,11 @@
 """The tick thread on a fake game in real time: orders, losing and reopening the screen, play that ends."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +26,8 @@ from tray_agent.play.player import Player
 from tray_agent.policy.bundle import load_bundle
 from tray_agent.policy.decode import Decoding
 from tray_agent.policy.onnx_policy import OnnxPolicy
+from tray_agent.sessions.files import SessionFiles
+from tray_agent.sessions.reader import SessionReader
 from tray_agent.sessions.writer import SessionWriter
 
 RATE_HZ = 100.0
@@ -74,8 +78,8 @@ class Scene:
         self.loop.order(lambda loop: loop.set_front(True, (1, 2, 3, 4)))
         self.until(lambda: self.loop.report.frames > 3, "frames")
 
-    def watch(self) -> Watcher:
-        writer = SessionWriter(self.folder / "session", self.spec, "toy", [0.0] * 8, threaded=False)
+    def watch(self, threaded: bool = False) -> Watcher:
+        writer = SessionWriter(self.folder / "session", self.spec, "toy", [0.0] * 8, threaded=threaded)
         writer.start()
         watcher = Watcher(self.spec, writer, self.fed, idle_after_s=60.0)  # type: ignore[arg-type]
         self.loop.order(lambda loop: loop.begin_watch(watcher))
@@ -180,6 +184,33 @@ def test_play_before_the_first_frame_is_no_crash(scene: Scene) -> None:
     scene.play(held=[5, 5])
     scene.until(lambda: scene.hands.revoked, "the play to end")
     assert scene.hands.acts == 0
+
+
+def test_slow_disk_at_the_end_of_watching_does_not_hold_up_the_play(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session is closed beside the ticks: the agent acts on, and the thread's end waits for the writer."""
+    let_go = threading.Event()
+    finish = SessionFiles.finish
+
+    def slowly(files: SessionFiles, counts: dict[str, Any]) -> None:
+        assert let_go.wait(10.0)
+        finish(files, counts)
+
+    monkeypatch.setattr(SessionFiles, "finish", slowly)
+    scene.show()
+    watcher = scene.watch(threaded=True)
+    scene.play(held=[5, -5])
+    ended: list[int] = []
+    scene.loop.order(lambda loop: loop.end_watch())
+    scene.loop.order(lambda _: ended.append(scene.hands.acts))
+    scene.until(lambda: ended and scene.hands.acts > ended[0] + 5, "acts after the end of watching")
+    assert not watcher.writer.join(0)
+    let_go.set()
+    scene.loop.request_stop()
+    assert scene.loop.join(5.0)
+    assert watcher.writer.join(0)
+    assert SessionReader(watcher.writer.folder).info.closed
 
 
 def test_nan_policy_ends_the_play_and_watching_goes_on(scene: Scene) -> None:

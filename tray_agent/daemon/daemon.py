@@ -191,14 +191,16 @@ class Daemon:
 
     def _stop_and_close(self) -> Message:
         """Stop; the answer waits a little for the session to be closed, so that whoever looks next finds all of it."""
-        closed = threading.Event()
+        ended = threading.Event()
+        watching = self._watching
 
         def stop(answer: Answer) -> None:
             answer(self.stop())
-            self._ticks.order(lambda _: closed.set())
+            self._ticks.order(lambda _: ended.set())
 
         told = self._jobs.ask(stop)
-        closed.wait(_CLOSED_S)
+        if ended.wait(_CLOSED_S) and watching is not None:
+            watching.writer.join(_CLOSED_S)
         return told
 
     # -- what a person asks for (main thread) ------------------------------------------------------------------------

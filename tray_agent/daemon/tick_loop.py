@@ -19,11 +19,13 @@ from tray_agent.policy.onnx_policy import OnnxPolicy
 from tray_agent.runtime.pacer import Pacer, PacerReport
 from tray_agent.runtime.short_slices import prefer_short_slices
 from tray_agent.runtime.worker import StopSignal, Worker
+from tray_agent.sessions.writer import SessionWriter
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 0.05
 _REOPEN_NS = 1_000_000_000
 _WARM_FRAMES = 8
+_CLOSED_S = 4.0
 
 Order = Callable[["TickLoop"], None]
 
@@ -64,6 +66,7 @@ class TickLoop:
         self._in_front = False
         self._region: tuple[int, int, int, int] | None = None
         self._screen_problem = ""
+        self._ended: list[SessionWriter] = []
         self.watcher: Watcher | None = None
         self.player: Player | None = None
         self.policy: OnnxPolicy | None = None
@@ -127,9 +130,10 @@ class TickLoop:
         self.watcher = watcher
 
     def end_watch(self) -> None:
-        """Take no more samples; closes the session."""
+        """Take no more samples; the session's writer ends by itself: the agent may play on meanwhile."""
         if self.watcher is not None:
-            self.watcher.close()
+            self.watcher.request_close()
+            self._ended = [writer for writer in (*self._ended, self.watcher.writer) if not writer.join(0)]
             self.watcher = None
 
     def begin_play(self, player: Player) -> None:
@@ -170,6 +174,8 @@ class TickLoop:
             self.end_watch()
             if self._observer is not None:
                 self._observer.close()
+            for writer in self._ended:
+                writer.join(_CLOSED_S)
 
     def _obey(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from tray_agent.sessions.writer import SessionWriter
 STILL_PAUSE_S = 5.0
 STRAYED_S = 2.0
 CORRECTION_S = 10.0
+_CLOSED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,13 @@ class Watcher:
 
     def close(self) -> None:
         """End the session on disk."""
+        self.request_close()
+        self._writer.join(_CLOSED_S)
+
+    def request_close(self) -> None:
+        """Take no more samples; the writer ends by itself, however slow the disk is."""
         self._pending = None
-        self._writer.close()
+        self._writer.request_close()
 
     def _finish(self, seen: Observation, held: FloatVector, agent: FloatVector | None) -> None:
         if held.any():

@@ -158,17 +158,24 @@ class SessionWriter:
 
     def close(self, deadline_s: float = 5.0) -> bool:
         """Write what waits, note the orderly end; idempotent. False when that took longer than `deadline_s`."""
+        self.request_close()
+        return self.join(deadline_s)
+
+    def request_close(self) -> None:
+        """Take nothing more; what waits is written, and the orderly end noted, by the writer's own thread."""
         if self._closed or self._files is None:
             self._closed = True
-            return True
+            return
         self._closed = True
-        if self._worker is None:
-            if self._failure is None:
-                self._finish()
-            return True
-        self._worker.request_stop()
-        self._wake()
-        return self._worker.join(deadline_s)
+        if self._worker is not None:
+            self._worker.request_stop()
+            self._wake()
+        elif self._failure is None:
+            self._finish()
+
+    def join(self, deadline_s: float) -> bool:
+        """Wait, on any thread, for the end after `request_close`; False when it is late."""
+        return self._worker is None or self._worker.join(deadline_s)
 
     def _check(self, sample: TickSample) -> None:
         shape = (self.spec.frame_height, self.spec.frame_width, 3)
