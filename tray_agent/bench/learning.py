@@ -30,7 +30,7 @@ DIFFERS = (
     "library); a bit for each button (ours)",
     "numbers: float32 (the library); bfloat16 where that is quicker on this machine, channels last (ours)",
     "cores: torch's own threads (the library); a lane with weights of its own on each core (ours)",
-    "Adam (the library); fused AdamW, clipped gradients and a moving average of the weights (ours)",
+    "Adam (the library); Muon and fused AdamW, clipped gradients and a moving average of the weights (ours)",
     "ours leaves held-out stretches out, and draws rare combinations of buttons more often",
 )
 """What is not the same on both sides."""

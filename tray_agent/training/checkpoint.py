@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.training.handover import Handover
 from tray_agent.training.model import FROZEN, PolicyNet
-from tray_agent.training.shared_parts import steps_made
+from tray_agent.training.muon import kept_of, state_from
 
 _log = logging.getLogger(__name__)
 
@@ -95,18 +95,15 @@ def read_checkpoint(path: Path, kept: Kept, architecture: str) -> Counts | None:
 def _take_tensors(kept: Kept, tensors: dict[str, Tensor], steps: int) -> None:
     """All or nothing. Raises ValueError."""
     count = len(kept.parameters)
-    moments = [(tensors.get(f"adam.{i}.m"), tensors.get(f"adam.{i}.v")) for i in range(count)]
+    moments = [_of(tensors, f"adam.{i}.") for i in range(count)]
     nets = [(net, _of(tensors, prefix)) for net, prefix in ((kept.net, "net."), (kept.average, "average."))]
     for net, own in nets:
         _check_fit(net, own)
     for net, own in nets:
         net.load_state_dict(own, strict=False)
-    for parameter, (m, v) in zip(kept.parameters, moments, strict=True):
-        if m is not None and v is not None:  # heads of controls that the game does not have never move
-            # laid out in memory as the parameter is: what is computed with them is then the same to the last bit
-            own_state = {"exp_avg": torch.empty_like(parameter.detach()).copy_(m),
-                         "exp_avg_sq": torch.empty_like(parameter.detach()).copy_(v)}  # fmt: skip
-            kept.optimizer.state[parameter] = {"step": steps_made(parameter, steps)} | own_state
+    for parameter, own in zip(kept.parameters, moments, strict=True):
+        if state := state_from(parameter, own, steps):  # heads of controls that the game does not have never move
+            kept.optimizer.state[parameter] = state
 
 
 def _steps(kept: Kept) -> int:
@@ -121,8 +118,8 @@ def _tensors(kept: Kept) -> Iterator[tuple[str, Tensor]]:
             yield prefix + name, tensor.detach().cpu().contiguous().clone()
     for i, parameter in enumerate(kept.parameters):
         if state := kept.optimizer.state.get(parameter):
-            yield f"adam.{i}.m", state["exp_avg"].cpu().contiguous()
-            yield f"adam.{i}.v", state["exp_avg_sq"].cpu().contiguous()
+            for letter, tensor in kept_of(state):
+                yield f"adam.{i}.{letter}", tensor.cpu().contiguous()
 
 
 def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """The learning itself: replay in, better network out (torch; one thread, and the lanes it starts).
 
-AdamW with a constant rate and an exponential moving average of the weights; the average is what plays. There is no
+Muon and AdamW with a constant rate, and an exponential moving average of the weights, which is what plays. There is no
 schedule because there is no end: watching goes on as long as the player likes.
 """
 
@@ -197,7 +197,8 @@ class Learner:
             parameter.grad = own
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
         if torch.isfinite(norm):  # one broken batch must not spoil all weights for good
-            self.optimizer.step()
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.bf16)):
+                self.optimizer.step()
             self._follow()
 
     def _bf16_is_faster(self) -> bool:

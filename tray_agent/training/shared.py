@@ -18,11 +18,12 @@ from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource, m
 from tray_agent.training.handover import Handover
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
+from tray_agent.training.muon import kept_of, state_from
 from tray_agent.training.other_games import OtherGame
 from tray_agent.training.reaction import AT_ONCE
 from tray_agent.training.replay import Replay
 from tray_agent.training.shared_file import GameParts, SharedCheckpoint, Tensors, read_shared, write_shared
-from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key, steps_made
+from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key
 
 _log = logging.getLogger(__name__)
 _SAVED_BYTES_PER_S = 2e6  # the file grows with the games: a larger one is written more seldom
@@ -155,13 +156,10 @@ class SharedLearner(Learner):
 
     def _take_moments(self, named: dict[str, nn.Parameter], tensors: Tensors, steps: int) -> None:
         for name, parameter in named.items():
-            m, v = tensors.get(f"m.{name}"), tensors.get(f"v.{name}")
-            if m is not None and v is not None and m.shape == v.shape == parameter.shape:
-                self.optimizer.state[parameter] = {
-                    "step": steps_made(parameter, steps),
-                    "exp_avg": m.to(parameter.device, parameter.dtype),
-                    "exp_avg_sq": v.to(parameter.device, parameter.dtype),
-                }
+            moments = {letter: tensors[f"{letter}.{name}"] for letter in "mv" if f"{letter}.{name}" in tensors}
+            fit = all(tensor.shape == parameter.shape for tensor in moments.values())
+            if fit and (state := state_from(parameter, moments, steps)):
+                self.optimizer.state[parameter] = state
 
     def _shared_tensors(self) -> Iterator[tuple[str, Tensor]]:
         for prefix, module in (("net.", self._parts.net), ("average.", self._parts.average)):
@@ -235,8 +233,8 @@ def _under(tensors: Tensors, prefix: str) -> Tensors:
 def _moments_of(learner: Learner, named: dict[str, nn.Parameter]) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in named.items():
         if state := learner.optimizer.state.get(parameter):
-            yield f"m.{name}", state["exp_avg"]
-            yield f"v.{name}", state["exp_avg_sq"]
+            for letter, tensor in kept_of(state):
+                yield f"{letter}.{name}", tensor
 
 
 def _steps_of(learner: Learner, parameter: nn.Parameter) -> int:

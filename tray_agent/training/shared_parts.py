@@ -7,12 +7,13 @@ are the statistics of its picture, the trunk (whose size depends on the picture'
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tray_agent.core.controls import Controls
 from tray_agent.core.policy import PolicySpec
 from tray_agent.training.encoders.source import EncoderSource
 from tray_agent.training.model import PolicyNet
+from tray_agent.training.muon import Muon
 
 NAMES = ("encoder.stem.0", "encoder.stem.1", "encoder.stem.3", "encoder.stem.4", "encoder.film", "encoder.top.0",
          "encoder.top.1", "sound.1")  # fmt: skip
@@ -21,14 +22,9 @@ TYPICAL = PolicySpec(Controls(("Space",)), rate_hz=15, frame_width=36, frame_hei
 _LEARNING_RATE = 1e-3
 
 
-def new_optimizer(parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
+def new_optimizer(parameters: Sequence[nn.Parameter]) -> Muon:
     """What learns these parameters."""
-    return torch.optim.AdamW(parameters, _LEARNING_RATE, weight_decay=1e-2, fused=True)
-
-
-def steps_made(parameter: nn.Parameter, steps: int) -> Tensor:
-    """What that optimiser keeps of its steps: on the parameter's device, or CUDA's fused kernel reads elsewhere."""
-    return torch.tensor(float(steps), device=parameter.device)
+    return Muon(parameters, _LEARNING_RATE, weight_decay=1e-2, fused=True)
 
 
 class SharedParts:
@@ -47,7 +43,7 @@ class SharedParts:
         average.load_state_dict(net.state_dict())
         self.net = nn.ModuleDict({key(name): net.get_submodule(name) for name in NAMES})
         self.average = nn.ModuleDict({key(name): average.get_submodule(name) for name in NAMES})
-        self._optimizer: torch.optim.AdamW | None = None
+        self._optimizer: Muon | None = None
 
     def join(self, net: PolicyNet, average: PolicyNet) -> None:
         """Put the shared modules into a game's network and its average, wherever the shapes agree."""
@@ -58,7 +54,7 @@ class SharedParts:
                     parent, _, last = name.rpartition(".")
                     setattr(target.get_submodule(parent), last, common)
 
-    def optimizer_for(self, parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
+    def optimizer_for(self, parameters: Sequence[nn.Parameter]) -> Muon:
         """The optimiser, which from now on learns a network's own parameters as well."""
         if self._optimizer is None:
             self._optimizer = new_optimizer(list(self.net.parameters()))
@@ -67,7 +63,7 @@ class SharedParts:
         return self._optimizer
 
     @property
-    def optimizer(self) -> torch.optim.AdamW:
+    def optimizer(self) -> Muon:
         """The one optimiser; there is one once a network has joined."""
         assert self._optimizer is not None  # noqa: S101 - asked for by those that have joined
         return self._optimizer

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tray_agent.errors import TrayAgentError
 from tray_agent.runtime.atomic_file import write_atomic
+from tray_agent.training.muon import kept_of, state_from
 
 _CHANCE = "chance"
 
@@ -71,8 +72,7 @@ def tensors_of(named: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) ->
     for name, tensor in named.items():
         kept[f"w.{name}"] = tensor.detach().cpu().contiguous().clone()
         if state := optimizer.state.get(tensor):
-            kept[f"m.{name}"] = state["exp_avg"].cpu().contiguous().clone()
-            kept[f"v.{name}"] = state["exp_avg_sq"].cpu().contiguous().clone()
+            kept |= {f"{letter}.{name}": moment.cpu().contiguous().clone() for letter, moment in kept_of(state)}
             kept[f"s.{name}"] = state["step"].cpu().clone()
     return kept
 
@@ -90,10 +90,6 @@ def put_back(given: Mapping[str, Tensor], named: Mapping[str, Tensor], optimizer
         for name, tensor in named.items():
             tensor.copy_(given[f"w.{name}"])
             if f"s.{name}" in given:
-                # laid out in memory as the weights are: what is computed with them is then the same to the last bit
-                optimizer.state[tensor] = {
-                    "step": given[f"s.{name}"].to(tensor.device, copy=True),
-                    "exp_avg": torch.empty_like(tensor).copy_(given[f"m.{name}"]),
-                    "exp_avg_sq": torch.empty_like(tensor).copy_(given[f"v.{name}"]),
-                }
+                moments = {letter: given[f"{letter}.{name}"] for letter in "mv" if f"{letter}.{name}" in given}
+                optimizer.state[tensor] = state_from(tensor, moments, int(given[f"s.{name}"]))
     torch.set_rng_state(given[_CHANCE])
