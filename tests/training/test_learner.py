@@ -241,10 +241,11 @@ def test_full_disk_keeps_the_old_checkpoint(by_picture: Learner, small_disk: Pat
     """A checkpoint that does not fit is an OSError; the one before stays whole and nothing else is left."""
     path = small_disk / "trainer.safetensors"
     path.write_bytes(b"old")
+    (small_disk / "beside").write_bytes(bytes(1 << 20))
     with pytest.raises(OSError, match="No space left"):
         by_picture.save_checkpoint(path)
     assert path.read_bytes() == b"old"
-    assert [p.name for p in small_disk.iterdir()] == [path.name]
+    assert sorted(p.name for p in small_disk.iterdir()) == ["beside", path.name]
 
 
 def test_broken_batch_does_not_spoil_the_weights() -> None:

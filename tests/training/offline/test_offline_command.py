@@ -222,7 +222,7 @@ def test_two_processes_learn_what_one_learns(
     monkeypatch.setenv("TRAY_AGENT_HOME", str(tmp_path / "home"))
     torch.set_num_threads(1)
     alone = go(tmp_path / "sessions", updates=40, use=False)
-    for name, noise in (("skill", 0.1), ("loss", 0.05)):
+    for name, noise in (("skill", 0.1), ("loss", 0.1)):
         assert abs(summary["held_out"][name] - alone["held_out"][name]) < noise
     tell(summary)
     tell(alone)
