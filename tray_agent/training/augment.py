@@ -24,11 +24,11 @@ def shifted(pictures: Tensor, normalise: Callable[[Tensor], Tensor], most: int =
         most: how far, in pixels.
 
     Returns:
-        the same shape, channels last, in the type that autocast works in.
+        the same shape, in the type that autocast works in.
     """
     device = pictures.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-    out = torch.zeros(pictures.shape, dtype=dtype, device=pictures.device).to(memory_format=torch.channels_last)
+    out = torch.zeros(pictures.shape, dtype=dtype, device=pictures.device)
     groups = list(zip(torch.split(out, _GROUP), torch.split(pictures, _GROUP), strict=True))
     offsets = (torch.randint(-most, most + 1, (len(groups), 2)) * torch.randint(0, 2, (len(groups), 1))).tolist()
     for (to, source), (down, right) in zip(groups, offsets, strict=True):

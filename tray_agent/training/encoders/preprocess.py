@@ -35,7 +35,7 @@ class Preprocess(nn.Module):
 
     def nothing(self) -> Tensor:
         """The picture that tells nothing: the game's mean, float (1, frames + 2, H, W)."""
-        return torch.cat([self.mean[:1].expand(self.frames, -1, -1), self.mean[1:]])[None]
+        return self._by_plane(self.mean)
 
     def from_rgb(self, frames: Tensor) -> Tensor:
         """The same as `planes.planes_of`, for a stack: uint8 (n, frames, H, W, 3) -> float (n, frames + 2, H, W)."""
@@ -47,7 +47,11 @@ class Preprocess(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """Uint8 or whole floats (n, frames + 2, H, W) -> float, same shape."""
-        values = planes.float()
-        luma = ((values[:, : self.frames] - self.mean[0]) / self.std[0]).clamp(-_CLIP, _CLIP)
-        colour = ((values[:, self.frames :] - self.mean[1:]) / self.std[1:]).clamp(-_CLIP, _CLIP)
+        scale = self._by_plane(self.std.reciprocal())
+        normal = torch.addcmul(-self._by_plane(self.mean) * scale, planes.float(), scale).clamp(-_CLIP, _CLIP)
+        luma, colour = normal[:, : self.frames], normal[:, self.frames :]
         return torch.cat([luma[:, -1:], luma[:, 1:] - luma[:, :-1], colour], dim=1)
+
+    def _by_plane(self, statistic: Tensor) -> Tensor:
+        """Shape (3, H, W) -> (1, frames + 2, H, W)."""
+        return torch.cat([statistic[:1].expand(self.frames, -1, -1), statistic[1:]])[None]
