@@ -58,7 +58,7 @@ def replay() -> Replay:
     return watched(TICKS)
 
 
-def young(replay: Replay, updates: int = 6) -> Learner:
+def young(replay: Replay, updates: int = 3) -> Learner:
     learner = Learner(SPEC, VECTOR, replay)
     learner.bf16 = False  # trying out which is faster takes updates, too
     while learner.updates < updates:
@@ -89,7 +89,7 @@ def fresh(n: int = 48) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor],
 
 
 def test_memory_knows_what_was_done_before_the_network_does(learner: Learner) -> None:
-    """After six updates: buttons, counts and places of fresh ticks are those of ticks that look alike."""
+    """After three updates: buttons, counts and places of fresh ticks are those of ticks that look alike."""
     inputs, sides = fresh()
     with torch.no_grad():
         held, relative, axes = (output.numpy() for output in filled(learner, 1.0)(*inputs))
