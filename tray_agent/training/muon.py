@@ -3,7 +3,7 @@
 Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): a step goes as far along directions that a batch hardly
 shows as along those it shows loudly. It learns as much from 1,600 batches as AdamW from 3,200 and keeps more of it on
 held-out play (decisions/0017-optimiser.md). `torch.optim.Muon` takes no convolutions, and its iteration over whole
-matrices costs more than the gradient does on these two cores; here it is done in blocks of rows and on their Gram
+matrices costs as much as the gradient does on these two cores; here it is done in blocks of rows and on their Gram
 matrices, which is a tenth of that.
 """
 
