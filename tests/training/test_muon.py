@@ -26,6 +26,11 @@ def with_gradient(*shape: int) -> nn.Parameter:
     return parameter
 
 
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad.clone()
+
+
 @pytest.mark.parametrize("in_bf16", [False, True])
 def test_orthogonalised_is_the_published_iteration(in_bf16: bool) -> None:
     """Block by block, whatever their size, to the precision of the type."""
@@ -47,7 +52,7 @@ def test_step_goes_down_and_is_as_large_as_the_rate(shape: tuple[int, ...]) -> N
     """Against the gradient; root mean square of the entries about the rate, however small the gradient."""
     torch.manual_seed(0)
     parameter = with_gradient(*shape)
-    before, gradient = parameter.detach().clone(), parameter.grad.clone()  # type: ignore[union-attr]
+    before, gradient = parameter.detach().clone(), gradient_of(parameter)
     Muon([parameter], RATE, weight_decay=0.0).step()
     step = parameter.detach() - before
     assert (step * gradient).sum() < 0
@@ -60,7 +65,7 @@ def test_small_ones_are_adamws() -> None:
     mine = [with_gradient(64), with_gradient(3, 512)]
     theirs = [nn.Parameter(parameter.detach().clone()) for parameter in mine]
     for to, source in zip(theirs, mine, strict=True):
-        to.grad = source.grad.clone()  # type: ignore[union-attr]
+        to.grad = gradient_of(source)
     Muon(mine, RATE, weight_decay=1e-2).step()
     torch.optim.AdamW(theirs, RATE, weight_decay=1e-2).step()
     for one, other in zip(mine, theirs, strict=True):

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _IDLE_S = 0.05
 _REOPEN_NS = 1_000_000_000
 _WARM_FRAMES = 8
-_CLOSED_S = 4.0
+_CLOSED_S = 4.0  # less than the daemon waits for this thread
 
 Order = Callable[["TickLoop"], None]
 

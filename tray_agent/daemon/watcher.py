@@ -16,7 +16,6 @@ from tray_agent.sessions.writer import SessionWriter
 STILL_PAUSE_S = 5.0
 STRAYED_S = 2.0
 CORRECTION_S = 10.0
-_CLOSED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Watcher:
     def close(self) -> None:
         """End the session on disk."""
         self.request_close()
-        self._writer.join(_CLOSED_S)
+        self._writer.close()
 
     def request_close(self) -> None:
         """Take no more samples; the writer ends by itself, however slow the disk is."""

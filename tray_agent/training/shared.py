@@ -18,7 +18,7 @@ from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource, m
 from tray_agent.training.handover import Handover
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import AXIS_BINS, RELATIVE_BINS, PolicyNet
-from tray_agent.training.muon import kept_of, state_from
+from tray_agent.training.muon import kept_in, kept_of, state_from
 from tray_agent.training.other_games import OtherGame
 from tray_agent.training.reaction import AT_ONCE
 from tray_agent.training.replay import Replay
@@ -156,7 +156,7 @@ class SharedLearner(Learner):
 
     def _take_moments(self, named: dict[str, nn.Parameter], tensors: Tensors, steps: int) -> None:
         for name, parameter in named.items():
-            moments = {letter: tensors[f"{letter}.{name}"] for letter in "mv" if f"{letter}.{name}" in tensors}
+            moments = kept_in(tensors, name)
             fit = all(tensor.shape == parameter.shape for tensor in moments.values())
             if fit and (state := state_from(parameter, moments, steps)):
                 self.optimizer.state[parameter] = state

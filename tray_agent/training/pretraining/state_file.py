@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tray_agent.errors import TrayAgentError
 from tray_agent.runtime.atomic_file import write_atomic
-from tray_agent.training.muon import kept_of, state_from
+from tray_agent.training.muon import kept_in, kept_of, state_from
 
 _CHANCE = "chance"
 
@@ -90,6 +90,5 @@ def put_back(given: Mapping[str, Tensor], named: Mapping[str, Tensor], optimizer
         for name, tensor in named.items():
             tensor.copy_(given[f"w.{name}"])
             if f"s.{name}" in given:
-                moments = {letter: given[f"{letter}.{name}"] for letter in "mv" if f"{letter}.{name}" in given}
-                optimizer.state[tensor] = state_from(tensor, moments, int(given[f"s.{name}"]))
+                optimizer.state[tensor] = state_from(tensor, kept_in(given, name), int(given[f"s.{name}"]))
     torch.set_rng_state(given[_CHANCE])
