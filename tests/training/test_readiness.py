@@ -21,8 +21,9 @@ GOOD = Facts(seconds=300, passes=20, used=("ArrowLeft", "Space"), held=(), pictu
         ({"skill": None}, State.LEARNING, "check itself"),
         ({"skill": 0.02, "passes": 2.0}, State.LEARNING, "not yet see"),
         ({"skill": 0.02}, State.CANNOT, "no better than chance"),
-        ({"blind_loss": 0.31}, State.CANNOT, "eyes shut"),
-        ({"blind_loss": 0.31, "passes": 2.0}, State.LEARNING, "not yet see"),
+        ({"skill": 0.2, "blind_loss": 0.31}, State.CANNOT, "eyes shut"),
+        ({"skill": 0.2, "blind_loss": 0.31, "passes": 2.0}, State.LEARNING, "not yet see"),
+        ({"skill": 0.3, "loss": 0.55, "blind_loss": 0.47}, State.READY, "knows 30%"),  # sure of itself where it errs
         ({"skill": 0.2}, State.LEARNING, "knows 20%"),
     ],
 )
