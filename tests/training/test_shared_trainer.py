@@ -164,7 +164,7 @@ def test_policy_of_another_learner_stays_until_it_is_matched(
     path = tmp_path / "checkpoints" / "toy" / "trainer.safetensors"
     path.unlink()
     trainer, events = started(job(tmp_path, shared=False))
-    monkeypatch.setattr(trainer._learner, "_follow", lambda: None)  # what plays never comes to anything
+    monkeypatch.setattr(trainer._learner, "_follow", lambda _updates: None)  # what plays never comes to anything
     torch.nn.init.zeros_(trainer._learner.average.held.weight)
     trainer._learner.handover = Handover(0.0)
     trainer.run()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tray_agent.core.policy import PolicySpec
+from tray_agent.training.encoders.convolutional import Flat
 from tray_agent.training.encoders.preprocess import Preprocess
 from tray_agent.training.encoders.source import EncoderSource
 
@@ -22,7 +23,7 @@ class NatureEncoder(nn.Module):
         self.film = nn.Linear(spec.vector_size, 1)  # each encoder has one; nothing hears this one
         self.convolutions = nn.Sequential(
             nn.Conv2d(spec.frames, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3, 1),
-            nn.ReLU(), nn.Flatten(),
+            nn.ReLU(), Flat(),
         )  # fmt: skip
         with torch.no_grad():
             grey = torch.zeros(1, spec.frames, spec.frame_height, spec.frame_width)

@@ -24,15 +24,17 @@ def shifted(pictures: Tensor, normalise: Callable[[Tensor], Tensor], most: int =
         most: how far, in pixels.
 
     Returns:
-        the same shape, in the type that autocast works in.
+        the same shape, in the type that autocast works in, channels last in memory.
     """
     device = pictures.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-    out = torch.zeros(pictures.shape, dtype=dtype, device=pictures.device)
+    out = torch.empty(pictures.shape, dtype=dtype, device=pictures.device, memory_format=torch.channels_last)
     groups = list(zip(torch.split(out, _GROUP), torch.split(pictures, _GROUP), strict=True))
     offsets = (torch.randint(-most, most + 1, (len(groups), 2)) * torch.randint(0, 2, (len(groups), 1))).tolist()
     for (to, source), (down, right) in zip(groups, offsets, strict=True):
-        _window(to, down, right).copy_(_window(normalise(source), -down, -right))
+        if down or right:
+            to.zero_()
+        _window(to, down, right).copy_(_window(normalise(source).to(dtype), -down, -right))
     return out
 
 

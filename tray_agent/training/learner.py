@@ -24,6 +24,7 @@ from tray_agent.training.encoders.source import SCRATCH_SOURCE, EncoderSource
 from tray_agent.training.handover import Handover
 from tray_agent.training.job import BATCH
 from tray_agent.training.model import ARCHITECTURE, FROZEN, PolicyNet
+from tray_agent.training.muon import is_matrix
 from tray_agent.training.objective import Objective, Outputs
 from tray_agent.training.reaction import AT_ONCE, LOOKED_AT, Held, make_foresight
 from tray_agent.training.readiness import Facts
@@ -37,6 +38,7 @@ MIN_TICKS = 64
 _STATISTICS_FRAMES = 1024
 _PROBE_STEPS = 3
 _BATCHES_A_ROUND = 4
+_MOST_NORM = 1.0  # of a gradient
 _STILL_STD = 0.5  # grey levels
 _STILL_FRAMES = 256
 _TOLERANCE = 0.03
@@ -87,8 +89,8 @@ class Learner:
         self.net.to(self.device)
         self._parameters = _learned(self.net)
         self.optimizer = (shared.optimizer_for if shared is not None else new_optimizer)(self._parameters)
-        lanes = lanes if self.device.type == "cpu" else 1
-        self._lane_nets = [copy.deepcopy(self.net) for _ in range(lanes)] if lanes > 1 else [self.net]
+        self._lanes = lanes if self.device.type == "cpu" else 1
+        self._lane_nets: list[PolicyNet] = []
         self._one_at_a_time = threading.Lock()  # replay, network, average and counts, while lanes are at work
         self._pool = ThreadPoolExecutor(max(1, lanes), "learner-lane")  # its threads start when they are needed
         self.updates = 0
@@ -118,12 +120,17 @@ class Learner:
     def update(self) -> float:
         """Some batches in each lane (one if there is but one lane), a step of the optimiser for each; the mean loss."""
         self._refresh_statistics()
+        before = self.updates
         if self.bf16 is None:
             self.bf16 = self._bf16_is_faster()
         work = partial(self._work, self.bf16)
-        if len(self._lane_nets) == 1:
-            return work(self.net, 1)
-        return fmean(self._pool.map(work, self._lane_nets, [_BATCHES_A_ROUND] * len(self._lane_nets)))
+        if self._lanes == 1:
+            loss = work(self.net, 1)
+        else:
+            self._lane_nets = self._lane_nets or [_lane_of(self.net, self.bf16) for _ in range(self._lanes)]
+            loss = fmean(self._pool.map(work, self._lane_nets, [_BATCHES_A_ROUND] * self._lanes))
+        self._follow(self.updates - before)
+        return loss
 
     def take_probe(self, other: "Learner") -> None:
         """What it found out about this machine need not be found out again."""
@@ -192,14 +199,13 @@ class Learner:
             if agreed is None:
                 return
             gradient = agreed
-        self.optimizer.zero_grad()  # other games' parts may be in it, with the gradient of their last batch
-        for parameter, own in zip(self._parameters, gradient, strict=True):
-            parameter.grad = own
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        if torch.isfinite(norm):  # one broken batch must not spoil all weights for good
+        found = {mine: own for mine, own in zip(self._parameters, gradient, strict=True) if own is not None}
+        norm = float(torch.nn.utils.get_total_norm(found.values()))
+        if math.isfinite(norm):  # one broken batch must not spoil all weights for good
+            if norm > _MOST_NORM:
+                torch._foreach_mul_([*found.values()], _MOST_NORM / norm)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.bf16)):
-                self.optimizer.step()
-            self._follow()
+                self.optimizer.step(found)
 
     def _bf16_is_faster(self) -> bool:
         """bfloat16 is 2x faster on some CPUs and 20x slower on others, so it is tried."""
@@ -212,8 +218,9 @@ class Learner:
             seconds[bf16] = (time.thread_time() if on_cpu else time.perf_counter()) - start
         return seconds[True] < 0.9 * seconds[False]
 
-    def _follow(self) -> None:
-        decay = min(EMA, (1 + self.updates) / (10 + self.updates))
+    def _follow(self, updates: int) -> None:
+        """The average comes after so many updates: once for all of a round, because it reads and writes all weights."""
+        decay = min(EMA, (1 + self.updates) / (10 + self.updates)) ** updates
         mine: list[Tensor] = [*_learned(self.average)]
         with torch.no_grad():
             torch._foreach_lerp_(mine, [p.detach().to(mine[0].device) for p in self._parameters], 1.0 - decay)
@@ -404,6 +411,15 @@ class Learner:
     def checkpoint_due(self) -> bool:
         """Whether it is time to save beside a new bundle."""
         return True
+
+
+def _lane_of(net: PolicyNet, bf16: bool) -> PolicyNet:
+    """A copy for a lane; where it computes in bfloat16 its matrices are, and so are their gradients: half to move."""
+    lane = copy.deepcopy(net)
+    for parameter in _learned(lane):
+        if bf16 and is_matrix(parameter):
+            parameter.data = parameter.data.bfloat16()
+    return lane
 
 
 def _copy_weights(source: PolicyNet, target: PolicyNet) -> None:

@@ -6,11 +6,12 @@ shows as along those it shows loudly. On held-out play it is after 1,600 batches
 a whole took 18 ms of an update; in blocks of rows and on their Gram matrices they take 2.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
 _BLOCK = 128  # rows made orthogonal together, at most
 _LEAST_SIDE = 16  # smaller matrices - heads of buttons, FiLM - are AdamW's
@@ -22,31 +23,59 @@ _MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 
 
 class Muon(torch.optim.AdamW):
-    """`torch.optim.AdamW`, but for matrices: of those `step` takes the gradient away, and keeps "exp_avg" alone."""
+    """`torch.optim.AdamW`, but for matrices, of which it keeps "exp_avg" alone, in the type of their gradients."""
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]  # no closure: nobody here evaluates a loss again
-        """Change all parameters that have a gradient; under autocast in its type, which is much quicker."""
+    def step(self, gradients: Mapping[nn.Parameter, Tensor]) -> None:  # type: ignore[override]
+        """Change those parameters; under autocast in its type, which is much quicker.
+
+        Args:
+            gradients: of some or all of its parameters; those of matrices may be in a type of less precision.
+        """
+        self.zero_grad()  # of shared modules that these gradients leave out
+        matrices: list[_Matrix] = []
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is not None and is_matrix(parameter):
-                    self._turn(parameter, group["lr"], group["weight_decay"])
-                    parameter.grad = None
+                if (gradient := gradients.get(parameter)) is None:
+                    continue
+                if is_matrix(parameter):
+                    momentum = self._momentum(parameter, gradient)
+                    matrices.append(_Matrix(parameter, _blocks(momentum), group["lr"], group["weight_decay"]))
+                else:
+                    parameter.grad = gradient
+        for matrix, factors in zip(matrices, orthogonalising([matrix.blocks for matrix in matrices]), strict=True):
+            matrix.turn(factors)
         super().step()
 
-    def _turn(self, parameter: Tensor, rate: float, decay: float) -> None:
-        """A step whose entries are as large as AdamW's: their root mean square is the rate."""
+    def _momentum(self, parameter: Tensor, gradient: Tensor) -> Tensor:
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros((), device=parameter.device)
-            state["exp_avg"] = torch.zeros_like(parameter)
+            state["exp_avg"] = torch.zeros_like(gradient)
         state.pop("exp_avg_sq", None)  # of a file that AdamW wrote
         state["step"] += 1
-        momentum = state["exp_avg"].lerp_(cast("Tensor", parameter.grad), 1.0 - _MOMENTUM)
-        blocks = _blocks(momentum)
-        turned = orthogonalised(blocks)
-        parameter.mul_(1.0 - rate * decay)
-        parameter.add_(turned.reshape(parameter.shape), alpha=-rate * max(blocks.shape[1:]) ** 0.5)
+        state["exp_avg"] = state["exp_avg"].to(gradient.dtype)  # what was read from a file may be more precise
+        momentum: Tensor = state["exp_avg"].lerp_(gradient, 1.0 - _MOMENTUM)
+        return momentum
+
+
+class _Matrix(NamedTuple):
+    parameter: Tensor
+    blocks: Tensor
+    """Of its momentum, (n, rows, columns)."""
+    rate: float
+    decay: float
+
+    def turn(self, factors: Tensor) -> None:
+        """A step whose entries are as large as AdamW's: their root mean square is the rate.
+
+        A block at a time, which the processor's cache holds from the product until the weights have it.
+        """
+        step = -self.rate * max(self.blocks.shape[1:]) ** 0.5
+        parts = torch.split(self.parameter, self.blocks.shape[1])
+        for rows, block, factor in zip(parts, self.blocks, factors, strict=True):
+            turned = factor @ block.to(factor.dtype)
+            rows.mul_(1.0 - self.rate * self.decay).add_(turned.reshape(rows.shape), alpha=step)
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -77,32 +106,38 @@ def state_from(parameter: Tensor, kept: Mapping[str, Tensor], steps: int) -> dic
     return {"step": torch.tensor(float(steps), device=parameter.device)} | moments
 
 
-def orthogonalised(blocks: Tensor) -> Tensor:
-    """About the nearest matrices whose rows (or columns, if those are fewer) are orthogonal and of length one.
+def orthogonalising(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """What each block is multiplied by from the left to make it about the nearest one with orthogonal rows of length 1.
 
     The published iteration X <- aX + bXX'X + c(XX')^2 X only ever multiplies X from the left by a polynomial of XX', so
-    it is done on XX', which is smaller, and the product is multiplied with X once.
+    it is done on XX', which is smaller; on all at once, padded with zeros, because calls cost more than the numbers.
+    Where there are fewer columns than rows, those become orthogonal.
 
     Args:
-        blocks: shape (n, rows, columns).
+        matrices: blocks of each, shape (n, rows, columns).
 
     Returns:
-        the same shape, in autocast's type if that is on; singular values lie between about 0.7 and 1.2, but for those
-        below some hundredths of the largest, which three iterations do not lift so far.
+        shape (n, rows, rows) for each, in autocast's type if that is on. Singular values of the products lie between
+        about 0.7 and 1.2, but for those below some hundredths of the largest: three iterations do not lift them so far.
     """
-    kind = blocks.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else blocks.dtype
+    if not matrices:
+        return []
+    kind = matrices[0].device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else matrices[0].dtype
     with torch.autocast(kind, enabled=False):
-        x = blocks.to(dtype)
-        gram = x @ x.mT
-        size = gram.diagonal(dim1=1, dim2=2).float().sum(1).clamp(min=_TINY)  # squared, of each block
-        gram = gram / size[:, None, None].to(dtype)
+        grams = [x @ x.mT for x in (blocks.to(dtype) for blocks in matrices)]
+        side = max(gram.shape[1] for gram in grams)
+        gram = torch.cat([pad(gram, (0, side - gram.shape[1]) * 2) for gram in grams])
+        size = gram.diagonal(dim1=1, dim2=2).float().sum(1).clamp(min=_TINY)[:, None, None]  # squared, of each block
+        gram = gram / size.to(gram.dtype)
         product = factor = _factor(gram)
         for _ in range(_ITERATIONS - 1):
             gram = factor @ gram @ factor
             factor = _factor(gram)
             product = factor @ product
-        return (product * size.rsqrt()[:, None, None].to(dtype)) @ x
+        product = product * size.rsqrt().to(gram.dtype)
+    parts = torch.split(product, [len(gram) for gram in grams])
+    return [part[:, : gram.shape[1], : gram.shape[1]] for part, gram in zip(parts, grams, strict=True)]
 
 
 def _factor(gram: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """Whole-numbered planes -> floats normalised by the game's own mean and deviation per pixel (torch)."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -47,8 +50,15 @@ class Preprocess(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """Uint8 or whole floats (n, frames + 2, H, W) -> float, same shape."""
+        return self.ready()(planes)
+
+    def ready(self) -> Callable[[Tensor], Tensor]:
+        """`forward`, with what does not depend on its planes computed already: for many small parts of a batch."""
         scale = self._by_plane(self.std.reciprocal())
-        normal = torch.addcmul(-self._by_plane(self.mean) * scale, planes.float(), scale).clamp(-_CLIP, _CLIP)
+        return partial(self._normal, -self._by_plane(self.mean) * scale, scale)
+
+    def _normal(self, shift: Tensor, scale: Tensor, planes: Tensor) -> Tensor:
+        normal = torch.addcmul(shift, planes.float(), scale).clamp(-_CLIP, _CLIP)
         luma, colour = normal[:, : self.frames], normal[:, self.frames :]
         return torch.cat([luma[:, -1:], luma[:, 1:] - luma[:, :-1], colour], dim=1)
 
