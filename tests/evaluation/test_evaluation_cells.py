@@ -8,6 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
+from session_data import SILENT, record
 
 from tray_agent import evaluation
 from tray_agent.clients.cli.evaluate import _cells, add_parser
@@ -17,6 +18,7 @@ from tray_agent.evaluation.cell import ADVERSARIAL, ENCODERS, OURS, REFERENCES, 
 from tray_agent.evaluation.learning import TimedLearning
 from tray_agent.evaluation.report import summary
 from tray_agent.evaluation.store import CellStore
+from tray_agent.sessions.layout import game_folder
 from tray_agent.settings.snapshot import load_settings
 
 REFS = {"random": [0.0, 2.0], "constant": [3.0, 5.0], "player": [14.0], "constant_keys": "Space"}
@@ -70,6 +72,15 @@ def test_adversarial_policies_are_columns_of_their_own() -> None:
     assert (plain._job.adversarial, plain._job.reaction) == ("none", "none")
     late = TimedLearning(Cell("pong", "ours-reaction"), profile, profile.spec(), Path("sessions"), Path("folder"))
     assert (late._job.adversarial, late._job.reaction, late._job.encoder) == ("none", "auto", ENCODERS[OURS])
+
+
+def test_learning_ends_where_the_trainer_rests(tmp_path: Path) -> None:
+    """Waiting for the rest of an hour would change nothing."""
+    record(game_folder(tmp_path / "sessions", "pong") / "20260101T000000Z-a", range(100), game="pong")
+    learning = TimedLearning(Cell("pong", OURS), load_settings().game("pong"), SILENT, tmp_path / "sessions", tmp_path)
+    learned = learning.run(3600.0, lambda _text, _share: None)
+    assert learned.status.updates >= 94  # 60 passes in batches of 64
+    assert learned.seconds < 600.0
 
 
 def _arguments(line: list[str]) -> argparse.Namespace:

@@ -52,7 +52,7 @@ class Learned:
 
 
 class TimedLearning:
-    """One trainer at work for `seconds`. `run()` blocks; bundles are copied as they come."""
+    """One trainer at work for so long, or until it rests. `run()` blocks; bundles are copied as they come."""
 
     def __init__(
         self, cell: Cell, profile: GameProfile, spec: PolicySpec, sessions: Path, folder: Path, shared: bool = False
@@ -79,7 +79,7 @@ class TimedLearning:
         self._lock = threading.Lock()
 
     def run(self, seconds: float, tell: Tell) -> Learned:
-        """Learn.
+        """Learn for so many seconds; less where the trainer comes to rest, because nothing would change any more.
 
         Raises:
             TrayAgentError: the trainer failed or began with another encoder than the cell's, or no bundle came of it.
@@ -98,6 +98,8 @@ class TimedLearning:
                 if status.crashes:
                     raise TrayAgentError(f"the trainer failed: {status.fault}")
                 tell(f"learning, {status.updates} updates", passed / seconds)
+                if status.state == "resting" and status.updates > self._learned.earlier_updates:
+                    break
         finally:
             worker.request_stop()
             worker.finish(_FINISH_S)
