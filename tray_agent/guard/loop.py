@@ -264,7 +264,7 @@ class GuardLoop:
             return
         now_ns = self._clock.now_ns()
         if now_ns >= self._lease_end_ns:
-            self._revoke("lease", "the daemon fell silent", self._lease_end_ns)
+            self._revoke("lease", "the daemon fell silent: it hangs, or this machine is too busy", self._lease_end_ns)
         elif now_ns >= self._permit.expires_ns:
             self._revoke("limit", "the time limit of this game was reached", self._permit.expires_ns)
 
