@@ -209,6 +209,29 @@ def test_nothing_is_made_of_half_of_what_was_recorded(
     assert not fields_of(events, "bundle")
 
 
+def test_who_still_reads_does_not_rest(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trainer that says it rests is ended when watching ends, and would leave what it was to read unlearned."""
+    trainer, events = started(job(tmp_path, shared=False))
+
+    def slow() -> Iterator[int]:
+        while not fields_of(events, "progress"):
+            yield 1
+        trainer._progress_at = 0.0  # the next one is due at once
+
+    monkeypatch.setattr(trainer, "_load_sessions", slow)
+    report = trainer._report
+
+    def report_twice() -> None:
+        report()
+        trainer._stopping = len(fields_of(events, "progress")) == 2
+
+    monkeypatch.setattr(trainer, "_report", report_twice)
+    trainer.run()
+    assert [fields["resting"] for fields in fields_of(events, "progress")] == [False, True]
+
+
 def test_not_shared_is_as_ever(tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]) -> None:
     """Off: the plain learner, all of the memory, a checkpoint for each game; other games are not looked at."""
     write(tmp_path, "other")

@@ -59,7 +59,7 @@ def _scores(result: dict[str, Any], path: Path) -> Path:
         axes.bar(places, heights, width, yerr=errors, label=name, color=_colour(name, number), error_kw={"lw": 0.8})
         for place, (value, *_) in zip(places, shown, strict=True):
             if value < _LOWEST:
-                axes.text(place, _LOWEST - 0.02, f"{value:.1f}", ha="center", va="top", fontsize=8)
+                axes.text(place, _LOWEST + 0.02, f"{value:.1f}", ha="center", va="bottom", fontsize=8, rotation=90)
     axes.axhline(1.0, color="black", lw=0.8, ls="--")
     axes.axhline(0.0, color="black", lw=0.8)
     axes.text(len(games) - 0.45, 1.02, "the player", ha="right", fontsize=8)

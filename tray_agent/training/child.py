@@ -77,6 +77,7 @@ class Trainer:
         self._rate_from = (time.monotonic(), 0)
         self._checkpoint = config.checkpoints / SHARED if self._shared else folder / "trainer.safetensors"
         self._saved_updates = 0
+        self._loading: Iterator[int] | None = None  # while there is more to read from disk
         self._must_load_first = False  # the bundle in use has learned from more than is loaded so far
 
     def _new_learner(self) -> Learner:
@@ -105,16 +106,15 @@ class Trainer:
         emit("ready", resumed=resumed, updates=self._learner.updates, device=str(self._learner.device),
              encoder=self._source.choice, encoder_note=self._source.note,
              others=[other.name for other in self._others])  # fmt: skip
-        loading: Iterator[int] | None = self._load_sessions()
+        self._loading = self._load_sessions()
         loading_others = load_others(self._others, _skipped)
         while not self._stopping:
-            if loading is not None and next(loading, None) is None:
-                loading, self._must_load_first = None, False
+            if self._loading is not None and next(self._loading, None) is None:
+                self._loading, self._must_load_first = None, False
                 emit("loaded", ticks=self._replay.total, sessions=self._replay.sessions)
-            elif loading is None:
+            elif self._loading is None:
                 next(loading_others, None)
-            idle = loading is None and not self._can_work()
-            self._take_messages(block_s=0.2 if idle else 0.0)
+            self._take_messages(block_s=0.2 if self._is_resting() else 0.0)
             if self._can_work():
                 self._learner.update()
                 self._maybe_bundle()
@@ -131,6 +131,10 @@ class Trainer:
 
     def _can_work(self) -> bool:
         return not self._paused and self._learner.can_learn() and not self._is_saturated()
+
+    def _is_resting(self) -> bool:
+        """Whether there is nothing to do until something new comes. While it still reads, more is sure to come."""
+        return self._loading is None and not self._can_work()
 
     def _is_saturated(self) -> bool:
         passes = (self._learner.updates - self._updates_at_data) * BATCH / max(1, self._replay.learnable())
@@ -287,7 +291,7 @@ class Trainer:
         emit(
             "progress", ticks=self._replay.total, learnable=self._replay.learnable(), sessions=self._replay.sessions,
             updates=self._learner.updates, loss=_finite(self._learner.loss), updates_per_s=round(self._rate, 2),
-            resting=not self._can_work(),
+            resting=self._is_resting(),
         )  # fmt: skip
 
     def _finish(self) -> None:

@@ -26,7 +26,7 @@ class Muon(torch.optim.AdamW):
     """`torch.optim.AdamW`, but for matrices, of which it keeps "exp_avg" alone, in the type of their gradients."""
 
     @torch.no_grad()
-    def step(self, gradients: Mapping[nn.Parameter, Tensor]) -> None:  # type: ignore[override]
+    def step(self, gradients: Mapping[nn.Parameter, Tensor]) -> None:  # type: ignore[override]  # `.grad` takes its parameter's type only
         """Change those parameters; under autocast in its type, which is much quicker.
 
         Args:

@@ -18,7 +18,7 @@ class Flat(nn.Flatten):
     def forward(self, planes: Tensor) -> Tensor:
         """Shape (batch, channels, H, W) -> (batch, channels * H * W)."""
         if planes.requires_grad:
-            planes.register_hook(_channels_last)  # type: ignore[no-untyped-call]
+            planes.register_hook(_channels_last)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return super().forward(planes)
 
 
@@ -50,7 +50,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, planes: Tensor, vector: Tensor) -> Tensor:
         """Planes and game vectors (batch, vector_size) -> features (batch, size)."""
-        normal = shifted(planes, self.preprocess.ready()) if self.training else self.preprocess(planes)
+        normal = shifted(planes, self.preprocess.normaliser()) if self.training else self.preprocess(planes)
         x = self.stem(self._padded(normal).contiguous(memory_format=torch.channels_last))
         scale, shift = self.film(vector)[:, :, None, None].chunk(2, dim=1)
         features: Tensor = self.top(torch.relu(x * (1.0 + scale) + shift))

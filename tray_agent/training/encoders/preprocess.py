@@ -50,9 +50,9 @@ class Preprocess(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """Uint8 or whole floats (n, frames + 2, H, W) -> float, same shape."""
-        return self.ready()(planes)
+        return self.normaliser()(planes)
 
-    def ready(self) -> Callable[[Tensor], Tensor]:
+    def normaliser(self) -> Callable[[Tensor], Tensor]:
         """`forward`, with what does not depend on its planes computed already: for many small parts of a batch."""
         scale = self._by_plane(self.std.reciprocal())
         return partial(self._normal, -self._by_plane(self.mean) * scale, scale)

@@ -63,7 +63,7 @@ class Dealer:
     def __init__(self, plays: Sequence[Play], seed: int) -> None:
         self._plays = plays
         self.random = np.random.default_rng(seed)
-        self._preprocess = [_fitted(play) for play in plays]
+        self._normalise = [_fitted(play).normaliser() for play in plays]
         self._alike = [np.flatnonzero([other.size == play.size for other in plays]) for play in plays]
         self._bits = _most_bits(plays)
 
@@ -78,7 +78,7 @@ class Dealer:
 
     def _of_game(self, game: int, n: int) -> tuple[Tensor, Tensor, npt.NDArray[np.float32]]:
         """Stacks of n ticks and of the next ones, moved alike, shape (n, 2 * PER_STACK, H, W); later ones; keys."""
-        play, normalise = self._plays[game], self._preprocess[game]
+        play, normalise = self._plays[game], self._normalise[game]
         ticks = self.random.choice(play.usable, n)
         stacks = np.empty((n, 3 * _PER_STACK, *play.planes.shape[2:]), np.uint8)
         for row, tick in zip(stacks, ticks.tolist(), strict=True):
