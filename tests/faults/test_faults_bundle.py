@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_scene import Daemons, Doom, begin_to_play, give_policy, shipped_profile, until
+from fault_scene import PLAY, Daemons, Doom, begin_to_play, give_policy, play_until, shipped_profile, until
 
 from tray_agent.core.controls import Controls
 
@@ -105,7 +105,10 @@ def test_bad_bundle_while_playing(daemons: Daemons, doom: Doom) -> None:
     begin_to_play(daemon, doom)
     (daemons.home / "data" / "models" / "doom-basic" / "current.json").write_text('{"run": "nowhere"}')
     daemons.write_config("games.yaml", "games: {}\n")  # makes the daemon look at its files again
+    daemon.wait_for(lambda s: any("nowhere" in problem for problem in s["problems"]), "the problem to be shown")
     decisions = daemon.status()["play"]["decisions"]
-    status = daemon.wait_for(lambda s: s["play"]["decisions"] > decisions + 20, "play to go on")
-    assert status["mode"] == "playing"
-    until(lambda: doom.held_by_agent() == set(PLAYED), "the agent's keys to go down")
+    play_until(
+        daemon,
+        lambda: doom.control.tap(*PLAY),
+        lambda s: s["play"]["decisions"] > decisions + 20 and doom.held_by_agent() == set(PLAYED),
+    )

@@ -2,9 +2,14 @@
 
 import json
 
-from fault_scene import Daemons, Doom, give_policy, shipped_profile, until
+from fault_scene import Daemons, Doom, give_policy, play_until, shipped_profile, until
 
 PLAYED = ("Space", "ArrowRight")
+
+
+def asked_to_play(daemons: Daemons, output: str) -> bool:
+    """Ask for play by the command; whether it began."""
+    return daemons.run("play", "--output", output, "--wait", "0").returncode == 0
 
 
 def test_a_daemon_that_presses_refuses(daemons: Daemons, doom: Doom) -> None:
@@ -24,8 +29,8 @@ def test_a_daemon_that_logs_plays(daemons: Daemons, doom: Doom) -> None:
     give_policy(daemons.home, shipped_profile(), PLAYED)
     daemon = daemons.start(["--output", "log", *doom.options])
     daemon.ready(lambda s: s["bundle"] and s["guard"]["ready"] and s["game_in_front"])
-    until(lambda: daemons.run("play", "--output", "log", "--wait", "0").returncode == 0, "play to begin")
-    daemon.wait_for(lambda s: s["play"]["decisions"] > 20, "decisions")
+    until(lambda: asked_to_play(daemons, "log"), "play to begin")
+    play_until(daemon, lambda: asked_to_play(daemons, "log"), lambda s: s["play"]["decisions"] > 20)
     log = daemons.home / "state" / "would-press.jsonl"
     lines = until(lambda: log.read_text().splitlines(), "the log")
     first = json.loads(lines[0])
@@ -44,6 +49,9 @@ def test_only_what_was_asked_for_is_pressed(daemons: Daemons, doom: Doom) -> Non
     assert done.returncode == 5
     assert "keyboard and mouse (ArrowLeft, ArrowRight, Space)" in done.stderr
     assert daemon.status()["play"]["decisions"] == 0
-    until(lambda: daemons.run("play", "--output", "keys", "--wait", "0").returncode == 0, "play to begin")
-    daemon.wait_for(lambda s: s["play"]["decisions"] > 5, "decisions")
-    until(lambda: doom.held_by_agent() == set(PLAYED), "the agent's keys to go down")
+    until(lambda: asked_to_play(daemons, "keys"), "play to begin")
+    play_until(
+        daemon,
+        lambda: asked_to_play(daemons, "keys"),
+        lambda s: s["play"]["decisions"] > 5 and doom.held_by_agent() == set(PLAYED),
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import x11_desktop
-from fault_scene import DaemonProcess, Daemons, Status, give_policy, press_until_it_plays, until
+from fault_scene import DaemonProcess, Daemons, Status, give_policy, play_until, until
 from Xlib.display import Display
 from Xlib.xobject.drawable import Window
 
@@ -158,5 +158,5 @@ def is_ready(status: Status) -> bool:
 
 def play(scene: X11Scene, daemon: DaemonProcess) -> None:
     """Press the play hotkey; returns when the agent's keys are down on the server."""
-    press_until_it_plays(daemon, lambda: scene.player.tap(*PLAY))
-    until(lambda: scene.keys_down() == set(HELD), "the agent's keys to go down")
+    scene.player.tap(*PLAY)
+    play_until(daemon, lambda: scene.player.tap(*PLAY), lambda _: scene.keys_down() == set(HELD))
