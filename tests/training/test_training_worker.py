@@ -84,8 +84,8 @@ class Watching:
         wait(lambda: until(self.worker.status), 40.0, what)
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
+@pytest.fixture(scope="module")
+def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     """One trainer for all tests here, some seconds into watching, with a first bundle and checkpoint."""
     watching = Watching(tmp_path_factory.mktemp("watching"))
     watching.writer.start()
@@ -94,20 +94,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     watching.wait(lambda s: s.ticks == watching.tick and s.updates >= 100, "every tick to arrive, and to be learned")
     early = watching.worker.status.bundles  # these may have been made while ticks were still coming
     watching.wait(lambda s: s.bundles > early, "a bundle of all ticks")
-    watching.worker.tell("pause")
     yield watching
     watching.worker.request_stop()
     assert watching.worker.finish(20.0)
     assert watching.worker.status.state == "off"
     watching.writer.close()
-
-
-@pytest.fixture
-def watching(shared: Watching) -> Iterator[Watching]:
-    """The shared trainer, at work only while a test needs it."""
-    shared.worker.tell("resume")
-    yield shared
-    shared.worker.tell("pause")
 
 
 def test_first_bundle_plays_what_was_shown(watching: Watching) -> None:

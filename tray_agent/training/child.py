@@ -3,7 +3,7 @@
 Main thread: learns, exports, reports JSON lines on stdout. One reader thread: takes messages off stdin, so that a
 long step never blocks the daemon. The process ends when stdin closes (the daemon is gone) or at "quit".
 
-Messages in: config, samples, mark, pause, resume, bundle (make one now), quit.
+Messages in: config, samples, mark, quit.
 Events out: working, ready, loaded, ack, progress, bundle, held_back, skipped, fault.
 """
 
@@ -68,7 +68,6 @@ class Trainer:
             self._learner = self._new_learner()
         self._exporters = {kind: Exporter(config.spec) for kind in (PolicyNet, Retrieval)}
         self._held_back: dict[str, list[_Message]] = {}  # of sessions that are still to be read from disk
-        self._paused = False
         self._stopping = False
         self._schedule = BundleSchedule(config.bundle_every_s)
         self._updates_at_data = 0
@@ -130,7 +129,7 @@ class Trainer:
             return self._exporters[type(policy)].export(policy)
 
     def _can_work(self) -> bool:
-        return not self._paused and self._learner.can_learn() and not self._is_saturated()
+        return self._learner.can_learn() and not self._is_saturated()
 
     def _is_resting(self) -> bool:
         """Whether there is nothing to do until something new comes. While it still reads, more is sure to come."""
@@ -184,10 +183,6 @@ class Trainer:
                 emit("ack", session=header["session"], tick=self._replay.last_tick(header["session"]))
             case "mark":
                 self._replay.mark(header["session"], header["first"], header["last"], TickFlag(header["flags"]))
-            case "pause" | "resume":
-                self._paused = header["op"] == "pause"
-            case "bundle":
-                self._bundle()
             case "quit":
                 self._stopping = True
 

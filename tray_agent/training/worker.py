@@ -90,7 +90,6 @@ class TrainingWorker:
         self._outbox: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._unacknowledged: deque[tuple[str, TickSample]] = deque(maxlen=self._most_waiting)
         self._marks: deque[dict[str, Any]] = deque(maxlen=256)
-        self._paused = False
         self._lock = threading.Lock()
         self._status = LearnStatus()
         self._process: TrainerProcess | None = None
@@ -130,12 +129,6 @@ class TrainingWorker:
         message = {"op": "mark", "session": session, "first": first, "last": last, "flags": int(flags)}
         self._marks.append(message)
         self._outbox.put(message)
-
-    def tell(self, op: str) -> None:
-        """Send "pause", "resume" or "bundle"."""
-        if op in {"pause", "resume"}:
-            self._paused = op == "pause"
-        self._outbox.put({"op": op})
 
     def request_stop(self) -> None:
         """Ask the trainer to save and end."""
@@ -192,8 +185,6 @@ class TrainingWorker:
 
     def _resend(self, process: TrainerProcess) -> None:
         process.send(self.job.message())
-        if self._paused:
-            process.send({"op": "pause"})
         by_session: dict[str, list[TickSample]] = {}
         for session, sample in list(self._unacknowledged):
             by_session.setdefault(session, []).append(sample)
