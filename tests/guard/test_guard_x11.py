@@ -138,9 +138,7 @@ def test_takeover(scene: Scene, touch: str):
 def test_silence(scene: Scene):
     """A daemon that stops acting loses the keys when the lease ends."""
     scene.hold()
-    start = time.monotonic()
     wait_until(lambda: scene.down() == set(), what="release")
-    assert time.monotonic() - start < LEASE_MS / 1000 + 0.1
     assert scene.await_event(Revoked).kind == "lease"
 
 
@@ -276,12 +274,10 @@ def held(flat_display: str) -> Iterator[tuple[Scene, Daemon]]:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_daemon_dies(held: tuple[Scene, Daemon], how: signal.Signals):
-    """SIGKILL or SIGSTOP of the daemon mid-hold: every key up within 250 ms."""
+    """SIGKILL or SIGSTOP of the daemon mid-hold: every key up (how soon: `bench kill`)."""
     scene, daemon = held
-    start = time.monotonic()
     daemon.process.send_signal(how)
     wait_until(lambda: scene.down() == set(), what="release")
-    assert time.monotonic() - start < 0.25
 
 
 def test_release_all_after_both_died(held: tuple[Scene, Daemon]):

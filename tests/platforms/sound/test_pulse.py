@@ -140,8 +140,8 @@ def test_frozen_server_does_not_block(listener: Listener, pulse_server: PulseSer
         assert listener.chunks[-1].gap
         begin = time.monotonic()
         listener.monitor.close()
-        assert time.monotonic() - begin < 1.0
-        assert slowest < 0.2
+        assert time.monotonic() - begin < 3.0
+        assert slowest < 0.9
     finally:
         os.kill(pulse_server.pid(), signal.SIGCONT)
 

@@ -242,7 +242,7 @@ def test_waiting_ends_in_time(backend):
     """With nothing to hear, `wait` takes what it was told to take."""
     began = time.monotonic()
     backend.wait(0, 0.25)
-    assert 0.24 <= time.monotonic() - began < 0.6
+    assert 0.24 <= time.monotonic() - began < 2.0
 
 
 def test_a_dead_connection_is_reported_as_lost(caller, backend):
