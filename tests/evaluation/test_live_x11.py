@@ -162,8 +162,8 @@ def test_missing_package_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_only_ours_is_run_on_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The suite is this game; peers and corrections leave it out."""
-    asked = ["evaluate", "--suite", "x11", "--peers", "--corrections", "--only-kept", "--json"]
+    """Peers and corrections leave it out."""
+    asked = ["evaluate", "x11-snake", "--peers", "--corrections", "--only-kept", "--json"]
     assert main([*asked, "--folder", str(tmp_path)]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["missing"] == ["x11-snake: references", "x11-snake: ours, seed 0"]
 

@@ -14,7 +14,7 @@ from typing import Any
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.agent import take_agent
 from tray_agent.evaluation.cell import ENCODERS, REFERENCES, Cell
-from tray_agent.evaluation.live.names import LIVE_GAMES
+from tray_agent.evaluation.live.names import is_live, profile_name
 from tray_agent.evaluation.peer_cell import take_peer
 from tray_agent.evaluation.references import take_references
 from tray_agent.evaluation.start_file import check_unchanged
@@ -49,13 +49,13 @@ def take(cell: Cell, recordings: Path) -> dict[str, Any]:
     Raises:
         TrayAgentError: it can't be measured here; the message says why.
     """
-    profile = load_settings().game(cell.game)
+    profile = load_settings().game(profile_name(cell.game))
     check_unchanged(cell)
     tell = Printer()
-    if cell.policy == REFERENCES and cell.game not in LIVE_GAMES:
+    if cell.policy == REFERENCES and not is_live(cell.game):
         return take_references(cell, tell)
     with tempfile.TemporaryDirectory(prefix="tray-agent-cell-") as scratch:
-        if cell.game in LIVE_GAMES:
+        if is_live(cell.game):
             from tray_agent.evaluation.live.cell import take_live  # X11: only where it is wanted
 
             return take_live(cell, profile, Path(scratch), tell)

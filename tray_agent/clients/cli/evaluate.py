@@ -13,7 +13,7 @@ from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.cell import ADVERSARIAL, ENCODERS, OURS, OURS_START, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
-from tray_agent.evaluation.live.names import LIVE_GAMES
+from tray_agent.evaluation.live.names import SNAKE, is_live, profile_name
 from tray_agent.evaluation.report import show, summary
 from tray_agent.evaluation.runner import NOT_TAKEN, run_missing
 from tray_agent.evaluation.shared_chain import SHARED, Chain, run_chain
@@ -32,8 +32,8 @@ watches, learns for some seconds, and plays fresh episodes. Scores are normalise
 the best single held key, 1 is the player. A whole table takes hours: every cell (game, seed, policy) is kept as it
 finishes, so that Ctrl-C loses one cell at most and --resume goes on.
 
-x11-snake is another matter: a real window on an X server of its own, in real time, before the real daemon. Its minutes
-are real ones, and neither peers nor corrections are run on it."""
+x11:GAME and x11-snake are another matter: a real window on an X server of its own, in real time, before the real
+daemon, the player's keys pressed on a keyboard. Minutes are real ones, and neither peers nor corrections are run."""
 _EPILOG = """examples:
   tray-agent evaluate doom-basic --minutes 3 --train-seconds 30 --episodes 5
   tray-agent evaluate --suite ten --peers --seeds 3 --resume --json
@@ -42,7 +42,7 @@ _EPILOG = """examples:
   tray-agent evaluate doom-center --policy ours --policy ours-adversarial-sessions --corrections
   tray-agent evaluate pong --faults --policy ours --policy ours-reaction
   tray-agent evaluate pong breakout airstriker --shared --train-seconds 40 --resume
-  tray-agent evaluate x11-snake --minutes 10 --episodes 20"""
+  tray-agent evaluate x11:doom-basic x11-snake --minutes 10 --episodes 20"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -51,7 +51,8 @@ def add_parser(subparsers: Any) -> None:
         "evaluate", help="measure how well it plays what it watched", description=_TEXT, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("games", nargs="*", metavar="GAME", help="packaged games with a scripted player, or x11-snake")
+    which = "packaged games with a scripted player; x11:GAME: one in a window, in real time; x11-snake"
+    parser.add_argument("games", nargs="*", metavar="GAME", help=which)
     parser.add_argument("--suite", choices=sorted(SUITES), help="a named list of games instead")
     parser.add_argument("--minutes", type=_positive(float), default=10.0, metavar="M", help="game time watched (10)")
     parser.add_argument("--train-seconds", type=_positive(float), default=120.0, metavar="S", help="of learning (120)")
@@ -118,7 +119,7 @@ def _run(args: argparse.Namespace) -> int:
             kept, failed = run_missing(cells, store, folder / "recordings", tell, fresh=not args.resume)
     result = summary(cells, kept) | {"failed": failed, "folder": str(folder)}
     if args.shared and not args.only_kept:
-        result |= _shared([game for game in games if game not in LIVE_GAMES], kept, folder, args)
+        result |= _shared([game for game in games if not is_live(game)], kept, folder, args)
     _tell_result(result, args)
     if args.plots is not None:
         from tray_agent.evaluation.plots import draw
@@ -131,12 +132,12 @@ def _run(args: argparse.Namespace) -> int:
 def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
     settings = load_settings()
     for game in games:
-        settings.game(game)  # a mistyped name is told before hours of work
-        if game not in LIVE_GAMES:
-            scripted_player(game)
+        settings.game(profile_name(game))  # a mistyped name is told before hours of work
+        if game != SNAKE:
+            scripted_player(profile_name(game))
     wanted = args.policy or ([OURS, *PEERS] if args.peers else [OURS])
-    policies = {game: [one for one in wanted if one == OURS or game not in LIVE_GAMES] for game in games}
-    corrected = [game for game in games if args.corrections and game not in LIVE_GAMES]
+    policies = {game: [one for one in wanted if one == OURS or not is_live(game)] for game in games}
+    corrected = [game for game in games if args.corrections and not is_live(game)]
     starts = {game: start_of(args.start, game) for game in games if OURS_START in policies[game]}
     return [references(game, args.episodes, args.faults) for game in games] + [
         Cell(

@@ -9,17 +9,21 @@ and no trainer takes time from them. Nothing of this can be repeated exactly: th
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation.cell import REFERENCES, SEED_STRIDE, Cell
+from tray_agent.evaluation.live.names import SNAKE
 from tray_agent.evaluation.live.plain import LivePlayer, RandomTaps, constants
-from tray_agent.evaluation.live.play import LivePlay
+from tray_agent.evaluation.live.play import LivePlay, LiveScene
 from tray_agent.evaluation.live.scene import SnakeScene
 from tray_agent.evaluation.live.snake import SnakePlayer
+from tray_agent.evaluation.live.window import WindowScene
 from tray_agent.evaluation.recording import Tell
+from tray_agent.evaluation.references import take_references
 from tray_agent.settings.games import GameProfile
 from tray_agent.stage.daemon import StagedDaemon
 from tray_agent.stage.displays import terminated_like_interrupted
@@ -43,11 +47,17 @@ def take_live(cell: Cell, profile: GameProfile, scratch: Path, tell: Tell) -> di
     """
     if cell.faults or cell.more:
         raise TrayAgentError(f"{cell.game} is played by a player without faults and corrections: leave those out")
-    with terminated_like_interrupted(), contextlib.closing(SnakeScene(scratch)) as scene:
+    name, first_seed = profile.name, cell.seed * SEED_STRIDE
+    with terminated_like_interrupted(), contextlib.ExitStack() as stack:
+        scene = SnakeScene(scratch) if cell.game == SNAKE else WindowScene(scratch, name, first_seed)
+        stack.callback(scene.close)
         scene.start()
-        if cell.policy == REFERENCES:
+        if cell.policy != REFERENCES:
+            return _ours(cell, scene, scratch / "home", tell)
+        if isinstance(scene, SnakeScene):
             return _references(cell, profile, scene, tell)
-        return _ours(cell, scene, scratch / "home", tell)
+        live = _scores_of_player(cell, scene, tell)
+        return take_references(replace(cell, game=name), tell) | {"player": live}  # those without skill need no window
 
 
 def _references(cell: Cell, profile: GameProfile, scene: SnakeScene, tell: Tell) -> dict[str, Any]:
@@ -73,7 +83,15 @@ def _references(cell: Cell, profile: GameProfile, scene: SnakeScene, tell: Tell)
     }  # fmt: skip
 
 
-def _ours(cell: Cell, scene: SnakeScene, home: Path, tell: Tell) -> dict[str, Any]:
+def _scores_of_player(cell: Cell, scene: LiveScene, tell: Tell) -> list[float]:
+    scores = []
+    for i in range(min(cell.episodes, _MOST_REFERENCES)):
+        tell("the player plays", i / cell.episodes)
+        scores.append(scene.watch_player())
+    return scores
+
+
+def _ours(cell: Cell, scene: LiveScene, home: Path, tell: Tell) -> dict[str, Any]:
     with _running_daemon(cell, scene, home) as daemon:
         began = time.monotonic()
         watched = _watch(cell, scene, daemon, tell)
@@ -101,18 +119,20 @@ def _ours(cell: Cell, scene: SnakeScene, home: Path, tell: Tell) -> dict[str, An
 
 
 @contextlib.contextmanager
-def _running_daemon(cell: Cell, scene: SnakeScene, home: Path) -> Iterator[StagedDaemon]:
-    daemon = StagedDaemon(scene.desk.displays, scene.desk.display, home, cell.game)
+def _running_daemon(cell: Cell, scene: LiveScene, home: Path) -> Iterator[StagedDaemon]:
+    daemon = StagedDaemon(scene.desk.displays, scene.desk.display, home, scene.game_name)
+    if scene.profiles:
+        daemon.configure("games.yaml", scene.profiles)
     daemon.configure("tray_agent.yaml", f"tray: false\ntrainer: {{threads: {cell.threads}}}\n")
     daemon.start()
     try:
-        daemon.wait(lambda status: bool(status["game"] == cell.game), _START_S, _pause)
+        daemon.wait(lambda status: bool(status["game"] == scene.game_name), _START_S, _pause)
         yield daemon
     finally:
         daemon.quit()
 
 
-def _watch(cell: Cell, scene: SnakeScene, daemon: StagedDaemon, tell: Tell) -> list[float]:
+def _watch(cell: Cell, scene: LiveScene, daemon: StagedDaemon, tell: Tell) -> list[float]:
     """The player plays until the time is over; scores of the episodes that ended by then."""
     daemon.ask("watch", on=True)
     began = time.monotonic()
@@ -120,7 +140,7 @@ def _watch(cell: Cell, scene: SnakeScene, daemon: StagedDaemon, tell: Tell) -> l
     scores = []
     while (now := time.monotonic()) < ends:
         tell(f"watching the player, {cell.minutes:g} real minutes", (now - began) / (60.0 * cell.minutes))
-        score = scene.play(SnakePlayer(), ends)
+        score = scene.watch_player(ends)
         if time.monotonic() < ends:
             scores.append(score)
     return scores

@@ -1,14 +1,16 @@
 """Episodes the product plays on the live game: handed over as a person does, scored, stopped, keys looked after."""
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from Xlib.display import Display
 
 from tray_agent.errors import WorkerFailed
-from tray_agent.evaluation.live.scene import SnakeGame, SnakeScene
 from tray_agent.platforms.x11 import connection
 from tray_agent.stage.daemon import StagedDaemon
+from tray_agent.stage.desk import NestedDesk
 from tray_agent.stage.displays import wait_until
 
 _TRIES = 5
@@ -16,10 +18,50 @@ _UP_S = 1.0
 _ANSWER_S = 5.0
 
 
+class LiveGame(Protocol):
+    """One episode."""
+
+    @property
+    def score(self) -> float:
+        """Once it is over."""
+        ...
+
+    def looks(self, until_s: float = ...) -> Iterator[object]:
+        """Goes on until the episode, or the time, is over; whoever plays by looking is given what to look at."""
+        ...
+
+
+class LiveScene(Protocol):
+    """Where a game is played live."""
+
+    @property
+    def desk(self) -> NestedDesk:
+        """Its desktop."""
+        ...
+
+    @property
+    def game_name(self) -> str:
+        """Whose profile the daemon takes."""
+        ...
+
+    @property
+    def profiles(self) -> str:
+        """The daemon's `games.yaml`; "" where it needs none."""
+        ...
+
+    def game(self) -> AbstractContextManager[LiveGame]:
+        """A new episode."""
+        ...
+
+    def watch_player(self, until_s: float = ...) -> float:
+        """One episode by the scripted player at the keyboard, until then in monotonic time; its score."""
+        ...
+
+
 class LivePlay:
     """Collects what episodes come to. `episode()` as often as wanted, then `result()`."""
 
-    def __init__(self, scene: SnakeScene, daemon: StagedDaemon) -> None:
+    def __init__(self, scene: LiveScene, daemon: StagedDaemon) -> None:
         """Store.
 
         Args:
@@ -34,13 +76,13 @@ class LivePlay:
         self._too_late = 0
         self._stops: list[dict[str, Any]] = []
         self.scores: list[float] = []
-        """Food eaten, by episode."""
+        """By episode."""
 
     def episode(self) -> None:
         """Play one.
 
-        The game begins with its process and has no pause. One in which the snake died before the daemon had the
-        game is no play of ours: it is counted apart and begun anew.
+        Snake begins with its process and has no pause. One that was over before the daemon had the game is no play of
+        ours: it is counted apart and begun anew.
 
         Raises:
             WorkerFailed: the daemon refused to play, time and again.
@@ -57,7 +99,7 @@ class LivePlay:
                 self.scores.append(game.score)
                 return
             self._too_late += 1
-        raise WorkerFailed(f"play could not begin before the snake died, {_TRIES} times: {refused}")
+        raise WorkerFailed(f"play could not begin before the episode was over, {_TRIES} times: {refused}")
 
     def result(self) -> dict[str, Any]:
         """Scores, and how play went.
@@ -81,8 +123,8 @@ class LivePlay:
             },
         }
 
-    def _hand_over(self, game: SnakeGame) -> str:
-        """Ask for play until it is granted; "" or why it was not before the snake died."""
+    def _hand_over(self, game: LiveGame) -> str:
+        """Ask for play until it is granted; "" or why it was not before the episode was over."""
         refused = "it was not asked"
         for _ in game.looks():
             try:

@@ -13,7 +13,9 @@ from tray_agent.core.clock import MonotonicClock
 from tray_agent.core.events import WindowInfo
 from tray_agent.errors import PlatformUnavailable, WorkerFailed
 from tray_agent.evaluation.live.board import PICTURE, Board, read_board
+from tray_agent.evaluation.live.names import SNAKE
 from tray_agent.evaluation.live.plain import LivePlayer
+from tray_agent.evaluation.live.snake import SnakePlayer
 from tray_agent.platforms.x11.screen import X11ScreenSource
 from tray_agent.runtime.pacer import Pacer
 from tray_agent.stage.desk import NestedDesk
@@ -89,6 +91,10 @@ class SnakeGame:
 class SnakeScene:
     """Owns the desktop."""
 
+    game_name = SNAKE
+    profiles = ""
+    """The shipped profile finds its window."""
+
     def __init__(self, folder: Path) -> None:
         """Store.
 
@@ -128,6 +134,10 @@ class SnakeScene:
             finally:
                 self.desk.keyboard.hold(())
         return game.score
+
+    def watch_player(self, until_s: float = float("inf")) -> float:
+        """One episode by the scripted player; see `play`."""
+        return self.play(SnakePlayer(), until_s)
 
     def close(self) -> None:
         """End everything; idempotent."""

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     pace.add_argument("--speed", type=_positive, default=1.0, help="1 is the game's own speed")
     pace.add_argument("--rate-hz", type=_positive, help="the speed that makes so many ticks a second")
     parser.add_argument("--player", default="scripted", help="scripted, random, none, or constant:ArrowLeft+Space")
+    parser.add_argument("--advise", action="store_true", help="the player tells clients what to press, instead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--window", action="store_true", help="show the live picture")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end with the parent")
@@ -60,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
     info = game.info
     speed = options.rate_hz / info.rate_hz if options.rate_hz else options.speed
     player = _player(options.game, options.player, info.controls)
-    running = RealTimeGame(game, options.socket, speed, player, options.seed)
+    running = RealTimeGame(game, options.socket, speed, player, options.seed, options.advise)
     window = _window(info, running) if options.window else None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: running.request_stop())

@@ -197,6 +197,29 @@ class EnvWindowProbe:
         self._client.close()
 
 
+class EnvAdvice:
+    """What the scripted player of a game that was started with `--advise` would hold, for hands outside of the game."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self._client = _Client(socket_path, ("advice",))
+
+    def start(self) -> None:
+        """Connect. Raises PlatformUnavailable."""
+        self._client.start()
+
+    def newest(self, timeout_s: float) -> frozenset[str] | None:
+        """The latest since the last call; waits up to `timeout_s` for one, None without. Raises CaptureLost."""
+        held = None
+        while (message := self._client.receive(timeout_s if held is None else 0.0)) is not None:
+            if message.get("type") == "advice":
+                held = frozenset(map(str, message["held"]))
+        return held
+
+    def close(self) -> None:
+        """Disconnect; idempotent."""
+        self._client.close()
+
+
 @dataclass(frozen=True)
 class Episode:
     """An episode that ended: its number from 0, its score, its length, and whether it played to its end."""

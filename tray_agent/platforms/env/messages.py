@@ -6,7 +6,8 @@ Client to game: `{"op": "hello", "role": "listen" | "press", "wants": [types]}` 
 `{"op": "reset", "seed": int?}`, `{"op": "pause", "on": bool}`, `{"op": "focus", "on": bool}`, `{"op": "quit"}`.
 
 Game to client: `input` (one event), `window` (the window in front or null), `episode` (a score; for scoring only, the
-agent never asks for it), `refused` (with a reason; the connection is closed after it).
+agent never asks for it), `advice` (what the scripted player would hold, each tick), `refused` (with a reason; the
+connection is closed after it).
 """
 
 from pathlib import Path

@@ -40,9 +40,12 @@ class RealTimeGame:
         speed: 1 is the game's own speed.
         player: the scripted player, None for none.
         seed: of the first episode; the next ones take the next seeds.
+        advises: the player presses nothing; clients are told what it would hold, for hands outside of the game.
     """
 
-    def __init__(self, game: EnvGame, socket_path: Path, speed: float, player: Player | None, seed: int) -> None:
+    def __init__(
+        self, game: EnvGame, socket_path: Path, speed: float, player: Player | None, seed: int, advises: bool = False
+    ) -> None:
         self._game = game
         self._period_ns = round(game.info.frame_ns / speed)
         self._player = player
@@ -56,6 +59,7 @@ class RealTimeGame:
         self._scripted = IDLE
         self._by_hand: frozenset[str] = frozenset()
         self._playing = player is not None
+        self._advises = advises
         self._paused = False
         self._focused = True
         self._stop = False
@@ -122,8 +126,7 @@ class RealTimeGame:
         if self._paused:
             return
         if self._playing and self._player and self._frame % self._game.info.frames_per_tick == 0:
-            self._scripted = self._player.decide(self._game)
-            self._player_holds()
+            self._play(self._player.decide(self._game))
         self._score += self._game.advance(merge(self._physical.command, self._agent.command), 1)
         self._physical.moved()
         self._agent.moved()
@@ -146,6 +149,13 @@ class RealTimeGame:
         self._game.reset(self._seed)
         if self._player:
             self._player.reset(self._seed)
+
+    def _play(self, command: Command) -> None:
+        if self._advises:
+            self._server.tell({"type": "advice", "held": sorted(command.held)})
+        else:
+            self._scripted = command
+            self._player_holds()
 
     def _player_holds(self) -> None:
         both = Command(self._scripted.held | self._by_hand, self._scripted.relative, self._scripted.axes)
