@@ -3,7 +3,7 @@
 Ours is the product's own way, in real time: the daemon watches and its trainer learns beside it while the player plays
 for `cell.minutes` real minutes; the player stops, watching pauses by itself, and the trainer goes on for
 `cell.train_s`. Then the daemon is ended and started again, so that all episodes are played by the one bundle it left
-and no trainer takes time from them. Nothing of this can be repeated exactly: the game draws its food anew each time.
+and no trainer takes time from them. Nothing of this can be repeated exactly.
 """
 
 import contextlib
