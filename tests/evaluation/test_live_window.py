@@ -47,7 +47,7 @@ def test_only_ours_is_run_in_a_window(tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.x11
 @pytest.mark.slow
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_player_hits_the_monster_in_the_window(tmp_path: Path) -> None:
     """What the player says is pressed on a real keyboard and reaches the game. A busy machine gets a few tries."""
     for program in ("Xvfb", "Xephyr", "openbox"):
