@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tray_agent.core.events import InputEvent
 from tray_agent.errors import PlatformUnavailable
 from tray_agent.platforms.env.clients import EnvInputs
 from tray_agent.platforms.env.launch import EnvProcess
@@ -60,13 +61,22 @@ def test_keys_pressed_in_the_window_are_the_players(
         until(lambda: subprocess.run(find, capture_output=True).returncode == 0, "the window is there")
         window = subprocess.run(find, capture_output=True, text=True).stdout.split()[0]
         subprocess.run(["xdotool", "windowfocus", "--sync", window], check=True)
-        subprocess.run(["xdotool", "key", "Left"], check=True)
-        events = []
-        until(lambda: bool(events.extend(inputs.read(0.05)) or len(events) >= 2), "the key is heard")
+        events: list[InputEvent] = []
+        again_at = 0.0
+
+        def heard() -> bool:
+            nonlocal again_at
+            if not events and time.monotonic() > again_at:  # a press before the window knows of its focus is lost
+                subprocess.run(["xdotool", "key", "Left"], check=True)
+                again_at = time.monotonic() + 3.0
+            events.extend(inputs.read(0.05))
+            return len(events) >= 2
+
+        until(heard, "the key is heard")
     finally:
         inputs.close()
         game.close()
-    assert [(e.control, e.value, e.device, e.own) for e in events] == [
+    assert [(e.control, e.value, e.device, e.own) for e in events[:2]] == [
         ("ArrowLeft", 1.0, "player", False),
         ("ArrowLeft", 0.0, "player", False),
     ]
