@@ -47,9 +47,21 @@ def test_game_that_stands_still_gets_the_players_habits_until_it_moves() -> None
     assert after(unsticker, moving(30))[-1] is None
 
 
-def test_unknown_floor_or_no_habits_never_interferes() -> None:
-    for unsticker in (Unsticker(0.0, HABITS, RATE_HZ, 0), Unsticker(1.0, (), RATE_HZ, 0)):
-        assert after(unsticker, [7] * 100) == [None] * 100
+def test_no_habits_never_interfere() -> None:
+    for floor in (0.0, 1.0):
+        assert after(Unsticker(floor, (), RATE_HZ, 0), [7] * 100) == [None] * 100
+
+
+def test_where_the_player_stood_still_too_something_is_pressed_before_the_play_would_end() -> None:
+    """With an unknown floor: 2.5 s of a picture that stands quite still, then presses until it moves; never none."""
+    unsticker = Unsticker(0.0, (*HABITS, (0.0, 0.0)), RATE_HZ, 0)
+    assert after(unsticker, moving(50)) == [None] * 50
+    assert after(unsticker, [7] * 25) == [None] * 25
+    actions = after(unsticker, [7] * 40)
+    assert {tuple(action) for action in actions if action is not None} == set(HABITS)
+    assert None not in [None if action is None else 0 for action in actions]
+    assert after(unsticker, moving(20))[-1] is None
+    assert after(Unsticker(0.0, ((0.0, 0.0),), RATE_HZ, 0), [7] * 100) == [None] * 100
 
 
 def test_reset_forgets_the_standstill() -> None:

@@ -56,6 +56,7 @@ class Player:
         self._tick_ns = 1e9 / rate_hz
         self._clock = clock
         self._seq = 0
+        self._first_ns: int | None = None
         self._late_in_row = 0
         self._times: deque[int] = deque(maxlen=1000)
         self._status = PlayStatus()
@@ -82,7 +83,9 @@ class Player:
         if self._status.stopped:
             return None
         start_ns = self._clock.now_ns()
-        if seen.still_s > STILL_LIMIT_S:
+        if self._first_ns is None:  # how long it stood still before is the player's matter
+            self._first_ns = seen.t_ns
+        if min(seen.still_s, (seen.t_ns - self._first_ns) / 1e9) > STILL_LIMIT_S:
             self.stop(f"the picture has not changed for {STILL_LIMIT_S:.0f} s")
             return None
         try:
