@@ -136,3 +136,16 @@ def test_policy_is_swapped_in_the_middle_of_a_play(tmp_path: Path) -> None:
     assert action is not None
     assert action.tolist() == [0, 1]
     assert [int(f[0, 0, 0]) for f in newer.stack()] == [10, 10, 20]
+
+
+def test_each_play_counts_how_often_it_got_unstuck(tmp_path: Path) -> None:
+    """2.5 s of a picture that stands still, then habits; the next play with the same policy begins to count anew."""
+    desk = Desk(tmp_path)
+    habit = tuple(float(i == 0) for i in range(KEYS.size))
+    policy = OnnxPolicy(load_bundle(store(tmp_path, "still", SPEC, habits=(habit,)), SPEC), Decoding(0.0))
+    for _ in range(2):
+        policy.reset()
+        desk.player = Player(policy, desk.hands, 7, SPEC.rate_hz, desk.clock)
+        for _ in range(round(2.5 * SPEC.rate_hz) + 3):
+            desk.tick()
+        assert desk.player.status.unstuck == 3

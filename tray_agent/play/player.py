@@ -57,6 +57,7 @@ class Player:
         self._clock = clock
         self._seq = 0
         self._first_ns: int | None = None
+        self._unstuck_before = policy.unstuck_ticks  # by earlier plays
         self._late_in_row = 0
         self._times: deque[int] = deque(maxlen=1000)
         self._status = PlayStatus()
@@ -115,7 +116,7 @@ class Player:
             decisions=s.decisions + 1,
             late=s.late + is_late,
             dropped=s.dropped + (not sent),
-            unstuck=self._policy.unstuck_ticks,
+            unstuck=self._policy.unstuck_ticks - self._unstuck_before,
         )
 
     def stop(self, reason: str) -> None:
