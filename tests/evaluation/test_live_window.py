@@ -35,6 +35,12 @@ def test_what_no_keyboard_plays_is_refused(tmp_path: Path) -> None:
         WindowScene(tmp_path, "car-racing-pad", 0)
 
 
+def test_game_without_a_shipped_profile_is_refused(tmp_path: Path) -> None:
+    """Scripted player or not: its controls and picture would be anybody's guess."""
+    with pytest.raises(TrayAgentError, match="doom-line is not"):
+        assert WindowScene(tmp_path, "doom-line", 0).profiles
+
+
 def test_only_ours_is_run_in_a_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Peers and corrections leave it out; a mistyped name is told."""
     asked = ["evaluate", "x11:doom-basic", "--peers", "--corrections", "--only-kept", "--json"]

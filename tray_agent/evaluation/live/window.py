@@ -47,7 +47,7 @@ class WindowGame:
         """The next one breaks it off."""
 
     def looks(self, until_s: float = math.inf) -> Iterator[frozenset[str] | None]:
-        """What the scripted player would hold, None while that is the same, until the episode or the time is over."""
+        """What the scripted player would hold, None where that was not told anew, until episode or time is over."""
         while time.monotonic() < until_s:
             held = self._advice.newest(_LOOK_S)
             ended: list[Episode] = self._control.episodes(0.0)
@@ -83,9 +83,15 @@ class WindowScene:
 
     @property
     def profiles(self) -> str:
-        """A `games.yaml` with the game as it is shipped, but found by its window's title."""
-        shipped = yaml.safe_load((shipped_folder() / "games.yaml").read_text("utf-8"))["games"][self.game_name]
-        shipped.pop("environment", None)
+        """A `games.yaml` with the game as it is shipped, but found by its window's title.
+
+        Raises:
+            TrayAgentError: it is not shipped.
+        """
+        games = yaml.safe_load((shipped_folder() / "games.yaml").read_text("utf-8"))["games"]
+        if self.game_name not in games:
+            raise TrayAgentError(f"only a game whose profile is shipped is played in a window; {self.game_name} is not")
+        shipped = {name: value for name, value in games[self.game_name].items() if name != "environment"}
         return yaml.safe_dump({"games": {self.game_name: shipped | {"match": {"title": f"^{self._title}$"}}}})
 
     @property
