@@ -106,21 +106,21 @@ def test_opposite_games_are_learned_in_one_model(both: SharedLearner) -> None:
         assert b.net.get_submodule(name) is both.net.get_submodule(name)
         assert b.average.get_submodule(name) is both.average.get_submodule(name)
     assert b.net.held is not both.net.held
-    assert abs(both.updates - b.updates) <= 10  # half of the work each; a probe of the machine belongs to one alone
+    assert abs(both.updates - 3 * b.updates) <= 10  # a probe of the machine belongs to one alone
 
 
 def test_sets_of_buttons_are_known_again_after_a_restart(saved: Path) -> None:
     """No checkpoint holds them: without them the buttons would be learned each on its own, and played together."""
     learner = beginner(replay=replay(), others=(other("b", WIDER, replay(WIDER, swapped=True)),))
     assert learner.load_checkpoint(saved)
-    for _ in range(2):
+    for _ in range(3):
         learner.update()
     for member in (learner, learner.others["b"]):
         assert len(member.together()) == len(member.replay.combinations()) > 1
 
 
 def test_lanes_work_with_several_games() -> None:
-    """Two gradients at a time, games in turn: as many updates for each, and both are learned."""
+    """Two gradients at a time, games in turn: both are learned."""
     learner = beginner(replay=replay(), others=(other("b", WIDER, replay(WIDER, swapped=True)),), lanes=2)
     while learner.updates < 96:
         learner.update()
@@ -130,18 +130,17 @@ def test_lanes_work_with_several_games() -> None:
 
 
 def test_other_games_take_turns() -> None:
-    """Two others: each gets about half of what the current game gets; one with nothing loaded yet is passed over."""
+    """Two others have a third of what the current game gets in turn; one with nothing loaded yet is passed over."""
     others = (other("b", held=replay(count=80)), other("c", held=replay(count=80)), other("d"))
     learner = beginner(replay=replay(count=80), others=others)
     learner.update()
     before = learner.updates
-    for _ in range(8):
+    for _ in range(17):
         learner.update()
-    assert learner.updates == before + 8
+    assert learner.updates == before + 17
     counts = {name: member.updates for name, member in learner.others.items()}
     assert counts["d"] == 0
-    assert counts["b"] + counts["c"] == 9
-    assert abs(counts["b"] - counts["c"]) == 1
+    assert counts["b"] == counts["c"] == 3
 
 
 def test_game_with_other_history_has_its_own_first_convolution() -> None:

@@ -110,7 +110,7 @@ def test_only_the_watched_game_gets_a_bundle(
     model = read_shared(tmp_path / "checkpoints" / "shared.safetensors", ARCHITECTURE)
     assert model is not None
     assert model.games["toy"].updates >= 50
-    assert model.games["other"].updates >= 40
+    assert model.games["other"].updates >= 10
     assert fields_of(events, "skipped")[0]["session"] == broken.name
     assert not fields_of(events, "fault")
 

@@ -143,7 +143,8 @@ class Trainer(Model):
         default=False,
         description=(
             "One model for all games: while one is watched it goes on learning those watched before, and a new one "
-            "begins with what is known already. Learns each game at half the speed; not with a timm encoder."
+            "begins with what is known already. Learns each game at three quarters of the speed; not with a timm "
+            "encoder."
         ),
         examples=["true"],
     )

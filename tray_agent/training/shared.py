@@ -1,6 +1,6 @@
 """One model for all games: the learner of the game that is watched, which learns on those watched before (torch).
 
-Half of the updates are the current game's; the others have the rest in turn, so that the shared parts do not forget
+Three of four updates are the current game's; the others have the rest in turn, so that the shared parts do not forget
 them (decisions/0008-shared-model.md).
 """
 
@@ -26,6 +26,8 @@ from tray_agent.training.shared_file import GameParts, SharedCheckpoint, Tensors
 from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key
 
 _log = logging.getLogger(__name__)
+_OWN_UPDATES = 3
+"""Of the current game, to one of another's."""
 _SAVED_BYTES_PER_S = 2e6  # the file grows with the games: a larger one is written more seldom
 _HEADS = {"held": 1, "relative": len(RELATIVE_BINS), "axes": len(AXIS_BINS)}
 """Rows of each head that belong to one control."""
@@ -69,12 +71,12 @@ class SharedLearner(Learner):
         return {name: member for name, member in self._members.items() if member is not self}
 
     def update(self) -> float:
-        """As `Learner.update`, and then as much for the other game whose turn it is; the current game's loss."""
+        """As `Learner.update`, and every third time as much for the game whose turn it is; the current one's loss."""
         loss = super().update()
+        self._turn += 1
         ready = [other for other in self.others.values() if other.can_learn()]
-        if ready:
-            self._turn += 1
-            other = ready[self._turn % len(ready)]
+        if ready and self._turn % _OWN_UPDATES == 0:
+            other = ready[self._turn // _OWN_UPDATES % len(ready)]
             other.take_probe(self)
             other.update()
         return loss
