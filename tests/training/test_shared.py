@@ -16,6 +16,7 @@ from tray_agent.errors import BundleError
 from tray_agent.runtime import atomic_file
 from tray_agent.sessions.layout import game_folder
 from tray_agent.sessions.writer import SessionWriter
+from tray_agent.settings.vectors import of_id
 from tray_agent.training.export import Exporter, fill_from
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import PolicyNet
@@ -23,7 +24,7 @@ from tray_agent.training.other_games import MOST, OtherGame, load_others, other_
 from tray_agent.training.replay import Replay, least_bytes
 from tray_agent.training.shared import SharedLearner, nearest, network_in, start_from
 from tray_agent.training.shared_file import GameParts, read_shared
-from tray_agent.training.shared_parts import NAMES
+from tray_agent.training.shared_parts import PLAYED
 
 SPEC = PolicySpec(Controls(("ArrowLeft", "ArrowRight")), rate_hz=2, frame_width=40, frame_height=36)
 WIDER = replace(SPEC, frame_width=48)
@@ -98,14 +99,15 @@ def saved(both: SharedLearner, tmp_path: Path) -> Path:
 
 
 def test_opposite_games_are_learned_in_one_model(both: SharedLearner) -> None:
-    """The same square means the other key: both are known, through the same convolutions."""
+    """The same square means the other key: both are known, through first layers of their own and the same last one."""
     b = both.others["b"]
     for learner in (both, b):
         assert learner.held_out()["balanced_accuracy"] > 0.9
-    for name in NAMES:
+    for name in PLAYED:
         assert b.net.get_submodule(name) is both.net.get_submodule(name)
         assert b.average.get_submodule(name) is both.average.get_submodule(name)
-    assert b.net.held is not both.net.held
+    for name in ("encoder.stem.0", "encoder.stem.3", "trunk.0", "held"):
+        assert b.net.get_submodule(name) is not both.net.get_submodule(name)
     assert abs(both.updates - 3 * b.updates) <= 10  # a probe of the machine belongs to one alone
 
 
@@ -143,13 +145,11 @@ def test_other_games_take_turns() -> None:
     assert counts["b"] == counts["c"] == 3
 
 
-def test_game_with_other_history_has_its_own_first_convolution() -> None:
-    """Two frames instead of four: another shape. The rest is shared all the same."""
+def test_games_with_other_history_are_one_model() -> None:
+    """Two frames instead of four: the first layer has another shape, what is shared has not."""
     learner = beginner(others=(other("b", replace(SPEC, frames=2), replay(replace(SPEC, frames=2), count=80)),))
     b = learner.others["b"]
-    first, *rest = NAMES
-    assert b.net.get_submodule(first) is not learner.net.get_submodule(first)
-    assert all(b.net.get_submodule(name) is learner.net.get_submodule(name) for name in rest)
+    assert all(b.net.get_submodule(name) is learner.net.get_submodule(name) for name in PLAYED)
     b.update()
 
 
@@ -195,11 +195,11 @@ def test_new_game_leaves_the_others_own_parts_alone(both: SharedLearner, saved: 
     assert set(after.games) == {"a", "b", "c"}
     for name in ("a", "b"):
         assert same(after.games[name].tensors, before.games[name].tensors)
-    assert not torch.equal(after.tensors["net.encoder_stem_0.weight"], before.tensors["net.encoder_stem_0.weight"])
+    assert not torch.equal(after.tensors["net.encoder_top_0.weight"], before.tensors["net.encoder_top_0.weight"])
 
 
 def test_new_game_begins_as_its_nearest_neighbour(both: SharedLearner, saved: Path) -> None:
-    """Trunk and heads are those of the game with the nearest vector, convolutions the shared ones."""
+    """First layers, trunk and heads are those of the game with the nearest vector, the rest the shared ones."""
     for vector, neighbour in ((NEAR_THERE, both.others["b"]), (HERE, both)):
         learner = beginner("c", spec=neighbour.spec, vector=vector, replay=Replay(neighbour.spec, 1 << 20), seed=9)
         assert not learner.load_checkpoint(saved)
@@ -211,10 +211,20 @@ def test_new_game_begins_as_its_nearest_neighbour(both: SharedLearner, saved: Pa
             assert all(torch.equal(state[name], expected[name]) for name in used)
 
 
-def test_nearest_of_none_is_none() -> None:
-    """The first game of all has no neighbour."""
-    assert nearest(HERE, {}) is None
+def test_new_game_without_a_near_one_begins_as_any_does(both: SharedLearner, saved: Path) -> None:
+    """Vectors of ids are far from each other: what other games have of their own would be worse than nothing."""
+    learner, begun = (beginner("c", vector=(0.0, 0.0, 1.0) + (0.0,) * 5) for _ in range(2))
+    assert not learner.load_checkpoint(saved)
+    for name, parameter in learner.net.named_parameters():
+        source = both if name.startswith(PLAYED) else begun
+        assert torch.equal(parameter, source.net.get_parameter(name))
+
+
+def test_nearest_of_none_and_of_far_ones_is_none() -> None:
+    """The first game of all has no neighbour, nor have games that are told apart by ids alone."""
     parts = GameParts(THERE, SPEC, 0, 0, 0, {})
+    assert nearest(HERE, {}) is None
+    assert nearest(of_id(1), {str(i): replace(parts, vector=of_id(i)) for i in range(2, 300)}) is None
     assert nearest(NEAR_THERE, {"far": replace(parts, vector=HERE), "near": parts}) == "near"
 
 
@@ -264,7 +274,7 @@ def test_unusable_checkpoint_is_put_aside(both: SharedLearner, saved: Path, how:
     data = saved.read_bytes()
     damaged = {
         "truncated": data[: len(data) // 2], "garbage": b"\xff" * 4096, "empty": b"",
-        "other architecture": data.replace(b"shared-1 ", b"shared-0 "),
+        "other architecture": data.replace(b"shared-2 ", b"shared-1 "),
     }[how]  # fmt: skip
     saved.write_bytes(damaged)
     learner, untouched = beginner(seed=5), beginner(seed=5)

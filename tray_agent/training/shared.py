@@ -23,11 +23,13 @@ from tray_agent.training.other_games import OtherGame
 from tray_agent.training.reaction import AT_ONCE
 from tray_agent.training.replay import Replay
 from tray_agent.training.shared_file import GameParts, SharedCheckpoint, Tensors, read_shared, write_shared
-from tray_agent.training.shared_parts import NAMES, TYPICAL, SharedParts, key
+from tray_agent.training.shared_parts import PLAYED, TYPICAL, SharedParts, key
 
 _log = logging.getLogger(__name__)
 _OWN_UPDATES = 3
 """Of the current game, to one of another's."""
+_NEAR = 0.25
+"""Of the length of the longer vector; of the first three hundred ids no two are as near."""
 _SAVED_BYTES_PER_S = 2e6  # the file grows with the games: a larger one is written more seldom
 _HEADS = {"held": 1, "relative": len(RELATIVE_BINS), "axes": len(AXIS_BINS)}
 """Rows of each head that belong to one control."""
@@ -52,7 +54,7 @@ class SharedLearner(Learner):
         adversarial: str = NONE,
         reaction: str = AT_ONCE,
     ) -> None:
-        self._parts = SharedParts(make_or_fall_back(source.choice, TYPICAL), seed)
+        self._parts = SharedParts(make_or_fall_back(source.choice, TYPICAL), seed, PLAYED)
         super().__init__(spec, vector, replay, seed, lanes, source, self._parts, adversarial, reaction)
         self._vectors = {game: vector} | {other.name: other.vector for other in others}
         self._members: dict[str, Learner] = {game: self}
@@ -106,7 +108,7 @@ class SharedLearner(Learner):
     def load_checkpoint(self, path: Path) -> bool:
         """Continue from a checkpoint; whether the current game was in it.
 
-        A game that is new to it takes the shared parts, and for its own those of its nearest neighbour.
+        A game that is new to it takes the shared parts, and for its own those of its nearest neighbour if one is near.
         """
         checkpoint = read_shared(path, self.architecture)
         if checkpoint is None or not self._take_shared(checkpoint):
@@ -195,18 +197,26 @@ def network_in(checkpoint: SharedCheckpoint, game: str) -> PolicyNet:
     known = checkpoint.games[game]
     net = PolicyNet(known.spec)
     common = _under(checkpoint.tensors, "average.")
-    state = {f"{name}.{part}": t for name in NAMES for part, t in _under(common, f"{key(name)}.").items()}
+    state = {f"{name}.{part}": t for name in PLAYED for part, t in _under(common, f"{key(name)}.").items()}
     net.load_state_dict(state | _under(known.tensors, "average."))
     return net
 
 
 def nearest(vector: tuple[float, ...], known: dict[str, GameParts]) -> str | None:
-    """Name of the known game whose vector is the nearest (Euclidean), None if there is none."""
-    return min(known, key=lambda name: math.dist(vector, known[name].vector), default=None)
+    """Name of the known game whose vector is the nearest (Euclidean), None if none is near.
+
+    Near are vectors that a player has made so: those of ids are far from each other, and what another game has of its
+    own is then worse than a beginning (decisions/0008-shared-model.md).
+    """
+    name = min(known, key=lambda name: math.dist(vector, known[name].vector), default=None)
+    if name is None:
+        return None
+    longer = max(math.hypot(*vector), math.hypot(*known[name].vector))
+    return name if math.dist(vector, known[name].vector) <= _NEAR * longer else None
 
 
 def start_from(net: PolicyNet, spec: PolicySpec, tensors: Tensors) -> None:
-    """Begin a network's trunk with another game's where its shape agrees, and heads control by control.
+    """Begin first layers and trunk with another game's where shapes agree, and heads control by control.
 
     Args:
         net: of the new game.
@@ -215,7 +225,7 @@ def start_from(net: PolicyNet, spec: PolicySpec, tensors: Tensors) -> None:
     """
     state = net.state_dict()
     for name, tensor in tensors.items():
-        if name.startswith("trunk.") and name in state and state[name].shape == tensor.shape:
+        if name.startswith(("encoder.stem.", "trunk.")) and name in state and state[name].shape == tensor.shape:
             state[name].copy_(tensor)
     controls = {"held": "buttons", "relative": "relative", "axes": "axes"}
     if state["held.weight"].shape[1:] != tensors["held.weight"].shape[1:]:

@@ -22,7 +22,7 @@ from tray_agent.runtime.atomic_file import write_atomic
 _log = logging.getLogger(__name__)
 NAME = "shared.safetensors"
 """In the folder of all checkpoints."""
-FORMAT = "shared-1"
+FORMAT = "shared-2"
 Tensors = dict[str, Tensor]
 _MOMENTS = ("m.", "v.")
 _DAMAGE = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError)

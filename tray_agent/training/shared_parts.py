@@ -1,7 +1,8 @@
-"""The parts of the network that all games have in common: convolutions, FiLM, sound (torch).
+"""Parts of the network that games have in common (torch).
 
 A game's network stays an ordinary `PolicyNet`; these modules in it are the same objects as in the other games'. Its own
-are the statistics of its picture, the trunk (whose size depends on the picture's) and the heads (its controls).
+are always the statistics of its picture and the heads (its controls), and where games go on being played also the first
+layers and the trunk.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,11 @@ from tray_agent.training.encoders.source import EncoderSource
 from tray_agent.training.model import PolicyNet
 from tray_agent.training.muon import Muon
 
-NAMES = ("encoder.stem.0", "encoder.stem.1", "encoder.stem.3", "encoder.stem.4", "encoder.film", "encoder.top.0",
-         "encoder.top.1", "sound.1")  # fmt: skip
+PLAYED = ("encoder.film", "encoder.top.0", "encoder.top.1", "sound.1")
+"""Of one model that plays all its games. A new game that begins with first layers that others have made theirs plays
+much worse after as many updates (decisions/0008-shared-model.md)."""
+NAMES = ("encoder.stem.0", "encoder.stem.1", "encoder.stem.3", "encoder.stem.4", *PLAYED)
+"""Of what new games begin with."""
 TYPICAL = PolicySpec(Controls(("Space",)), rate_hz=15, frame_width=36, frame_height=36)
 """What shared modules are made for. A game with another number of frames has a first convolution of its own."""
 _LEARNING_RATE = 1e-3
@@ -33,22 +37,24 @@ class SharedParts:
     Args:
         source: makes encoders of TYPICAL.
         seed: of the first weights.
+        names: of the modules.
     """
 
-    def __init__(self, source: EncoderSource, seed: int = 0) -> None:
+    def __init__(self, source: EncoderSource, seed: int = 0, names: Sequence[str] = NAMES) -> None:
         torch.manual_seed(seed)
         net = PolicyNet(TYPICAL, source.make(TYPICAL))
         source.begin(net)
         average = PolicyNet(TYPICAL, source.make(TYPICAL))
         average.load_state_dict(net.state_dict())
-        self.net = nn.ModuleDict({key(name): net.get_submodule(name) for name in NAMES})
-        self.average = nn.ModuleDict({key(name): average.get_submodule(name) for name in NAMES})
+        self.net = nn.ModuleDict({key(name): net.get_submodule(name) for name in names})
+        self.average = nn.ModuleDict({key(name): average.get_submodule(name) for name in names})
+        self._names = tuple(names)
         self._optimizer: Muon | None = None
 
     def join(self, net: PolicyNet, average: PolicyNet) -> None:
         """Put the shared modules into a game's network and its average, wherever the shapes agree."""
         for target, parts in ((net, self.net), (average, self.average)):
-            for name in NAMES:
+            for name in self._names:
                 own, common = target.get_submodule(name), parts[key(name)]
                 if _shapes(own) == _shapes(common):
                     parent, _, last = name.rpartition(".")
