@@ -60,6 +60,24 @@ def test_step_goes_down_and_is_as_large_as_the_rate(shape: tuple[int, ...], kind
     assert 0.5 * RATE < step.square().mean().sqrt() < 1.2 * RATE
 
 
+def test_large_one_goes_two_steps_at_once() -> None:
+    """Its momentum takes every gradient; from the same gradients it comes about as far as one stepped every time."""
+    torch.manual_seed(0)
+    large = matrix_of(512, 1024)
+    parts = [nn.Parameter(part.clone()) for part in large.data.chunk(4)]
+    before = large.detach().clone()
+    optimizer, every_time = Muon([large], RATE, weight_decay=0.0), Muon(parts, RATE, weight_decay=0.0)
+    for step in range(6):
+        gradient, was = gradient_of(large), large.detach().clone()
+        optimizer.step({large: gradient})
+        every_time.step(dict(zip(parts, gradient.chunk(4), strict=True)))
+        assert torch.equal(large, was) == (step % 2 == 0)
+    torch.testing.assert_close(optimizer.state[large]["exp_avg"][384:], every_time.state[parts[3]]["exp_avg"])
+    mine, theirs = ((after - before).flatten() for after in (large.detach(), torch.cat([*parts]).detach()))
+    assert torch.cosine_similarity(mine, theirs, dim=0) > 0.9
+    assert 0.9 < mine.norm() / theirs.norm() < 1.2
+
+
 def test_small_ones_are_adamws() -> None:
     """Biases and heads of a few buttons move exactly as under AdamW."""
     torch.manual_seed(0)

@@ -15,6 +15,8 @@ from torch.nn.functional import pad
 
 _BLOCK = 128  # rows made orthogonal together, at most
 _LEAST_SIDE = 16  # smaller matrices - heads of buttons, FiLM - are AdamW's
+_LARGE = 1 << 18  # entries of a matrix that takes only every _EVERY-th step, so many times as long
+_EVERY = 2
 _MOMENTUM = 0.9
 _ITERATIONS = 3
 _A, _B, _C = 3.4445, -4.7750, 2.0315  # of the quintic Newton-Schulz iteration, as published
@@ -39,15 +41,18 @@ class Muon(torch.optim.AdamW):
                 if (gradient := gradients.get(parameter)) is None:
                     continue
                 if is_matrix(parameter):
-                    momentum = self._momentum(parameter, gradient)
-                    matrices.append(_Matrix(parameter, _blocks(momentum), group["lr"], group["weight_decay"]))
+                    momentum, steps = self._momentum(parameter, gradient)
+                    every = _EVERY if parameter.numel() >= _LARGE else 1
+                    if steps % every == 0:
+                        rate = every * group["lr"]
+                        matrices.append(_Matrix(parameter, _blocks(momentum), rate, group["weight_decay"]))
                 else:
                     parameter.grad = gradient
         for matrix, factors in zip(matrices, orthogonalising([matrix.blocks for matrix in matrices]), strict=True):
             matrix.turn(factors)
         super().step()
 
-    def _momentum(self, parameter: Tensor, gradient: Tensor) -> Tensor:
+    def _momentum(self, parameter: Tensor, gradient: Tensor) -> tuple[Tensor, int]:
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros((), device=parameter.device)
@@ -56,7 +61,7 @@ class Muon(torch.optim.AdamW):
         state["step"] += 1
         state["exp_avg"] = state["exp_avg"].to(gradient.dtype)  # what was read from a file may be more precise
         momentum: Tensor = state["exp_avg"].lerp_(gradient, 1.0 - _MOMENTUM)
-        return momentum
+        return momentum, int(state["step"])
 
 
 class _Matrix(NamedTuple):
