@@ -16,7 +16,7 @@ from tray_agent.errors import BundleError
 from tray_agent.runtime import atomic_file
 from tray_agent.sessions.layout import game_folder
 from tray_agent.sessions.writer import SessionWriter
-from tray_agent.settings.vectors import of_id
+from tray_agent.settings.vectors import HIGHEST_ID, of_id
 from tray_agent.training.export import Exporter, fill_from
 from tray_agent.training.learner import Learner
 from tray_agent.training.model import PolicyNet
@@ -224,7 +224,11 @@ def test_nearest_of_none_and_of_far_ones_is_none() -> None:
     """The first game of all has no neighbour, nor have games that are told apart by ids alone."""
     parts = GameParts(THERE, SPEC, 0, 0, 0, {})
     assert nearest(HERE, {}) is None
-    assert nearest(of_id(1), {str(i): replace(parts, vector=of_id(i)) for i in range(2, 300)}) is None
+    known = {str(i): replace(parts, vector=of_id(i)) for i in range(HIGHEST_ID + 1)}
+    for name in list(known):
+        own = known.pop(name)
+        assert nearest(own.vector, known) is None
+        known[name] = own
     assert nearest(NEAR_THERE, {"far": replace(parts, vector=HERE), "near": parts}) == "near"
 
 
