@@ -232,6 +232,70 @@ def test_nearest_of_none_and_of_far_ones_is_none() -> None:
     assert nearest(NEAR_THERE, {"far": replace(parts, vector=HERE), "near": parts}) == "near"
 
 
+@pytest.fixture(scope="module")
+def moved() -> SharedLearner:
+    """One of two games whose vectors are learned; tests must not change it."""
+    torch.set_num_threads(1)
+    others = (other("b", WIDER, replay(WIDER, swapped=True)),)
+    learner = beginner(replay=replay(), others=others, lanes=2, learn_vectors=True)
+    while learner.updates < 48:
+        learner.update()
+    return learner
+
+
+def shift(net: PolicyNet) -> torch.Tensor:
+    """How far a game's vector has moved."""
+    assert net.vector_shift is not None
+    return net.vector_shift.detach()
+
+
+def test_learned_vectors_move_each_its_own_way(moved: SharedLearner) -> None:
+    """They begin where the games' vectors are; what each game's error says of them moves them from there."""
+    a, b = (shift(learner.average) for learner in (moved, moved.others["b"]))
+    assert a.abs().max() > 1e-3
+    assert b.abs().max() > 1e-3
+    assert not torch.allclose(a, b, atol=1e-4)
+    assert shift(beginner(learn_vectors=True).net).abs().max() == 0.0
+
+
+def test_learned_vectors_are_kept_and_in_the_bundle(moved: SharedLearner, tmp_path: Path) -> None:
+    """Checkpoint and graph hold them; the graph is fed with the game's vector as ever and gives them back."""
+    path = tmp_path / "shared.safetensors"
+    moved.save_checkpoint(path)
+    again = beginner("b", (other("a", vector=HERE),), spec=WIDER, vector=THERE, learn_vectors=True)
+    assert again.load_checkpoint(path)
+    assert torch.equal(shift(again.net), shift(moved.others["b"].net))
+    assert torch.equal(shift(again.others["a"].average), shift(moved.average))
+    model = read_shared(path, moved.architecture)
+    assert model is not None
+    assert same(weights(network_in(model, "a")), weights(moved.average))
+    onnx, _ = Exporter(SPEC).export(moved.average)
+    taken = PolicyNet(SPEC)
+    taken.learn_vector()
+    fill_from(taken, onnx)
+    assert torch.equal(shift(taken), shift(moved.average))
+    with pytest.raises(BundleError, match="vector was learned"):
+        fill_from(PolicyNet(SPEC), onnx)
+
+
+def test_learning_vectors_may_be_switched_on_and_off(both: SharedLearner, moved: SharedLearner, tmp_path: Path) -> None:
+    """A checkpoint of the one way is gone on from in the other; a bundle without them says that nothing has moved."""
+    for learner, on in ((both, True), (moved, False)):
+        path = tmp_path / f"{on}.safetensors"
+        learner.save_checkpoint(path)
+        again = beginner("a", learn_vectors=on)
+        assert again.load_checkpoint(path)
+        assert again.updates == learner.updates
+        assert torch.equal(again.net.trunk[0].weight, learner.net.trunk[0].weight)
+        assert (again.net.vector_shift is not None) is on
+    onnx, _ = Exporter(SPEC).export(both.average)
+    taken = PolicyNet(SPEC)
+    taken.learn_vector()
+    shift(taken).fill_(1.0)
+    fill_from(taken, onnx)
+    assert shift(taken).abs().max() == 0.0
+
+
 def test_heads_are_taken_over_control_by_control() -> None:
     """A control is known by its name, wherever it stands; those that the other game lacks begin as ever."""
     theirs, mine = (

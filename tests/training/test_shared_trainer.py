@@ -20,10 +20,11 @@ from tray_agent.sessions.layout import game_folder
 from tray_agent.sessions.writer import SessionWriter
 from tray_agent.training import child, schedule
 from tray_agent.training.encoders.source import EncoderSource
+from tray_agent.training.export import fill_from
 from tray_agent.training.handover import Handover
 from tray_agent.training.job import TrainerJob
 from tray_agent.training.learner import Learner
-from tray_agent.training.model import ARCHITECTURE
+from tray_agent.training.model import ARCHITECTURE, PolicyNet
 from tray_agent.training.shared import SharedLearner
 from tray_agent.training.shared_file import read_shared
 
@@ -273,4 +274,35 @@ def test_frozen_encoder_is_not_shared(
     assert type(trainer._learner) is Learner
     assert fields_of(events, "skipped") == [
         {"session": "trainer.shared", "why": "one model for all games can't be had with the encoder timm:anything"}
+    ]
+
+
+def test_learned_vectors_reach_the_bundle(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]
+) -> None:
+    """What plays holds how far the vector has moved, and it is this that the next trainer compares with."""
+    for game in ("toy", "other"):
+        write(tmp_path, game)
+    one = job(tmp_path, vectors="learned")
+    trainer, _ = started(one)
+    trainer.run()
+    folder = current_folder(tmp_path / "models", "toy")
+    assert folder is not None
+    net = PolicyNet(SPEC)
+    net.learn_vector()
+    fill_from(net, (folder / "policy.onnx").read_bytes())
+    assert net.vector_shift is not None
+    assert net.vector_shift.abs().max() > 0.0
+    again, _ = started(one)
+    again._remember_what_plays(again._learner.load_checkpoint(one.checkpoints / "shared.safetensors"))
+    assert again._learner.knows_what_plays
+
+
+def test_vectors_are_learned_only_with_one_model(
+    tmp_path: Path, started: Callable[[TrainerJob], tuple[child.Trainer, Events]]
+) -> None:
+    """Alone a game has nothing to be told from: that is said."""
+    _, events = started(job(tmp_path, shared=False, vectors="learned"))
+    assert fields_of(events, "skipped") == [
+        {"session": "trainer.vectors", "why": "they are learned only with one model for all games (trainer.shared)"}
     ]

@@ -73,8 +73,8 @@ class Learning:
         job = TrainerJob(
             profile.name, tuple(profile.vector8), spec, self._sessions, self._models, self._checkpoints,
             bundle_every_s=settings.max_seconds_between_bundles * _BUNDLE_SHARE,
-            nice=settings.nice, threads=settings.cores, encoder=settings.encoder,
-            shared=settings.shared, adversarial=settings.adversarial, reaction=settings.reaction,
+            nice=settings.nice, threads=settings.cores, encoder=settings.encoder, shared=settings.shared,
+            vectors=settings.vectors, adversarial=settings.adversarial, reaction=settings.reaction,
         )  # fmt: skip
         if self._worker is not None and self._worker.job != job:
             self._release()  # its settings were changed since it was started

@@ -7,6 +7,8 @@ from typing import Any
 
 OURS = "ours"
 OURS_START = "ours-start"
+LEARNED_VECTORS = "shared-vectors"
+"""One model for all games with `trainer.vectors: learned`."""
 ADVERSARIAL = {"ours-adversarial": "chunks", "ours-adversarial-sessions": "sessions"}
 """Those of the product's own policies that are learned with another setting `trainer.adversarial` than "none"."""
 REACTION = {"ours-reaction": "auto"}

@@ -9,7 +9,7 @@ from typing import Any
 
 from tray_agent.core.policy import PolicySpec
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ADVERSARIAL, REACTION, Cell
+from tray_agent.evaluation.cell import ADVERSARIAL, LEARNED_VECTORS, REACTION, Cell
 from tray_agent.evaluation.recording import Tell
 from tray_agent.settings.games import GameProfile
 from tray_agent.training.job import TrainerJob
@@ -71,8 +71,8 @@ class TimedLearning:
         self._job = TrainerJob(
             profile.name, tuple(profile.vector8), spec, sessions, folder / "models", folder / "checkpoints",
             bundle_every_s=_BUNDLE_EVERY_S, nice=0, threads=cell.threads, seed=cell.seed,
-            encoder=cell.encoder, shared=shared, adversarial=ADVERSARIAL.get(cell.policy, "none"),
-            reaction=REACTION.get(cell.policy, "none"),
+            encoder=cell.encoder, shared=shared, vectors="learned" if cell.policy == LEARNED_VECTORS else "given",
+            adversarial=ADVERSARIAL.get(cell.policy, "none"), reaction=REACTION.get(cell.policy, "none"),
         )  # fmt: skip
         self._learned = Learned()
         self._began = 0.0

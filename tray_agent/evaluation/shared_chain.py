@@ -20,7 +20,7 @@ from tray_agent.runtime.atomic_file import write_atomic
 from tray_agent.runtime.origin import commit, machine
 
 SHARED = "shared"
-"""Policy of a chain's cells."""
+"""Policy of a chain's cells (or `cell.LEARNED_VECTORS`), and the folder of chains."""
 _COMMAND = (sys.executable, "-P", "-m", "tray_agent.evaluation.run_shared")
 
 

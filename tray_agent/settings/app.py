@@ -148,6 +148,14 @@ class Trainer(Model):
         ),
         examples=["true"],
     )
+    vectors: Literal["given", "learned"] = Field(
+        default="given",
+        description=(
+            "With one model for all games, what tells it which game it plays: given (the games' vectors as they are in "
+            "games.yaml), learned (they begin there and are learned as well)."
+        ),
+        examples=["learned"],
+    )
     adversarial: Literal["none", "chunks", "sessions"] = Field(
         default="none",
         description=(

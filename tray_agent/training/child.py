@@ -61,6 +61,8 @@ class Trainer:
         self._shared = config.shared and not self._source.choice.startswith(TIMM)
         if config.shared and not self._shared:
             _skipped("trainer.shared", f"one model for all games can't be had with the encoder {self._source.choice}")
+        if config.vectors == "learned" and not self._shared:
+            _skipped("trainer.vectors", "they are learned only with one model for all games (trainer.shared)")
         self._others = self._other_games() if self._shared else []
         mine = config.replay_bytes - (_others_bytes(config) if self._others else 0)
         self._replay = self._source.replay(config.spec, mine, config.seed, folder)
@@ -89,6 +91,7 @@ class Trainer:
         return SharedLearner(
             job.game, job.spec, job.vector, self._replay, self._others, job.seed, lanes=job.threads,
             source=self._source, adversarial=job.adversarial, reaction=job.reaction,
+            learn_vectors=job.vectors == "learned",
         )  # fmt: skip
 
     def _other_games(self) -> list[OtherGame]:

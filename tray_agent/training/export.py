@@ -105,9 +105,13 @@ def fill_from(net: PolicyNet, data: bytes) -> None:
         named = {i.name.removeprefix(_BESIDE_MEMORY): i for i in onnx.load_model_from_string(data).graph.initializer}
         held = {name: initializer for name, initializer in named.items() if name in state}
         with torch.no_grad():
+            if net.vector_shift is not None:
+                net.vector_shift.zero_()  # a graph made while vectors were not learned has none
             for name, initializer in held.items():
                 state[name].copy_(torch.from_numpy(numpy_helper.to_array(initializer).copy()))
     except (DecodeError, ValueError, RuntimeError) as error:
         raise BundleError(f"the graph does not hold the network's weights: {error}") from error
     if missing := wanted - set(held):
         raise BundleError(f"the graph does not hold the network's weights: {min(missing)} is missing")
+    if "vector_shift" in named and net.vector_shift is None:
+        raise BundleError("the graph is of a network whose game vector was learned")

@@ -10,7 +10,8 @@ BATCH = 64
 """Ticks in one update."""
 _FOLDERS = ("sessions", "models", "checkpoints")
 _PLAIN = (
-    "game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared", "adversarial", "reaction",
+    "game", "bundle_every_s", "replay_bytes", "nice", "threads", "seed", "encoder", "shared", "vectors", "adversarial",
+    "reaction",
 )  # fmt: skip
 
 
@@ -24,7 +25,7 @@ class TrainerJob:
         bundle_every_s: seconds between bundles.
         replay_bytes: memory for frames.
         nice, threads, seed: how the process runs.
-        encoder, shared, adversarial, reaction: as under `trainer` in the settings.
+        encoder, shared, vectors, adversarial, reaction: as under `trainer` in the settings.
     """
 
     game: str
@@ -40,6 +41,7 @@ class TrainerJob:
     seed: int = 0
     encoder: str = "bundled"
     shared: bool = False
+    vectors: str = "given"
     adversarial: str = "none"
     reaction: str = "none"
 

@@ -47,6 +47,7 @@ class PolicyNet(nn.Module):
         )
         controls = spec.controls
         self.sizes = (len(controls.buttons), len(controls.relative), len(controls.axes))
+        self.register_parameter("vector_shift", None)
         # a layer of size 0 can't be exported: keep one unused row and cut it off
         self.held = nn.Linear(width, max(1, self.sizes[0]))
         self.relative = nn.Linear(width, max(1, self.sizes[1]) * len(RELATIVE_BINS))
@@ -74,6 +75,10 @@ class PolicyNet(nn.Module):
             nn.init.orthogonal_(layer.weight, 0.01)
             nn.init.zeros_(layer.bias)
 
+    def learn_vector(self) -> None:
+        """Let the game's vector be learned: what is given is where it begins, `vector_shift` how far it has moved."""
+        self.vector_shift = nn.Parameter(torch.zeros(self.spec.vector_size))
+
     def forward(self, frames: Tensor, audio: Tensor, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.from_planes(self.encoder.seen(frames), audio, vector)
 
@@ -83,6 +88,8 @@ class PolicyNet(nn.Module):
 
     def hidden(self, planes: Tensor, audio: Tensor, vector: Tensor) -> Tensor:
         """What the heads decide by, shape (batch, width)."""
+        if self.vector_shift is not None:
+            vector = vector + self.vector_shift
         features: Tensor = self.trunk(torch.cat([self.encoder(planes, vector), self.sound(audio)], dim=1))
         return features
 

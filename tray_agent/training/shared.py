@@ -30,6 +30,7 @@ _OWN_UPDATES = 3
 """Of the current game, to one of another's."""
 _NEAR = 0.15
 """Of the length of the longer vector; no two ids are as near (the least is 0.16)."""
+_SHIFT = "vector_shift"
 _SAVED_BYTES_PER_S = 2e6  # the file grows with the games: a larger one is written more seldom
 _HEADS = {"held": 1, "relative": len(RELATIVE_BINS), "axes": len(AXIS_BINS)}
 """Rows of each head that belong to one control."""
@@ -53,8 +54,9 @@ class SharedLearner(Learner):
         source: EncoderSource = SCRATCH_SOURCE,
         adversarial: str = NONE,
         reaction: str = AT_ONCE,
+        learn_vectors: bool = False,
     ) -> None:
-        self._parts = SharedParts(make_or_fall_back(source.choice, TYPICAL), seed, PLAYED)
+        self._parts = SharedParts(make_or_fall_back(source.choice, TYPICAL), seed, PLAYED, learn_vectors)
         super().__init__(spec, vector, replay, seed, lanes, source, self._parts, adversarial, reaction)
         self._vectors = {game: vector} | {other.name: other.vector for other in others}
         self._members: dict[str, Learner] = {game: self}
@@ -148,7 +150,10 @@ class SharedLearner(Learner):
         shared = self._parts.holds(member.net)
         for net, prefix in nets:
             wanted = {name: tensor.shape for name, tensor in net.state_dict().items() if name not in shared}
-            if {name: tensor.shape for name, tensor in _under(known.tensors, prefix).items()} != wanted:
+            found = {name: tensor.shape for name, tensor in _under(known.tensors, prefix).items()}
+            for shapes in (wanted, found):
+                shapes.pop(_SHIFT, None)  # a setting: it may have been changed since
+            if found != wanted:
                 return False
         for net, prefix in nets:
             net.load_state_dict(_under(known.tensors, prefix), strict=False)
@@ -196,6 +201,8 @@ def network_in(checkpoint: SharedCheckpoint, game: str) -> PolicyNet:
     """
     known = checkpoint.games[game]
     net = PolicyNet(known.spec)
+    if f"average.{_SHIFT}" in known.tensors:
+        net.learn_vector()
     common = _under(checkpoint.tensors, "average.")
     state = {f"{name}.{part}": t for name in PLAYED for part, t in _under(common, f"{key(name)}.").items()}
     net.load_state_dict(state | _under(known.tensors, "average."))

@@ -38,9 +38,12 @@ class SharedParts:
         source: makes encoders of TYPICAL.
         seed: of the first weights.
         names: of the modules.
+        learn_vectors: whether each game's vector is learned as well.
     """
 
-    def __init__(self, source: EncoderSource, seed: int = 0, names: Sequence[str] = NAMES) -> None:
+    def __init__(
+        self, source: EncoderSource, seed: int = 0, names: Sequence[str] = NAMES, learn_vectors: bool = False
+    ) -> None:
         torch.manual_seed(seed)
         net = PolicyNet(TYPICAL, source.make(TYPICAL))
         source.begin(net)
@@ -49,11 +52,14 @@ class SharedParts:
         self.net = nn.ModuleDict({key(name): net.get_submodule(name) for name in names})
         self.average = nn.ModuleDict({key(name): average.get_submodule(name) for name in names})
         self._names = tuple(names)
+        self._learn_vectors = learn_vectors
         self._optimizer: Muon | None = None
 
     def join(self, net: PolicyNet, average: PolicyNet) -> None:
         """Put the shared modules into a game's network and its average, wherever the shapes agree."""
         for target, parts in ((net, self.net), (average, self.average)):
+            if self._learn_vectors:
+                target.learn_vector()
             for name in self._names:
                 own, common = target.get_submodule(name), parts[key(name)]
                 if _shapes(own) == _shapes(common):

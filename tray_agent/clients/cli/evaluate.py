@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tray_agent.clients.cli.exit_codes import ExitCode
 from tray_agent.errors import TrayAgentError
-from tray_agent.evaluation.cell import ADVERSARIAL, ENCODERS, OURS, OURS_START, Cell, references
+from tray_agent.evaluation.cell import ADVERSARIAL, ENCODERS, LEARNED_VECTORS, OURS, OURS_START, Cell, references
 from tray_agent.evaluation.corrections import CORRECTIONS, WATCHING
 from tray_agent.evaluation.live.names import SNAKE, is_live, profile_name
 from tray_agent.evaluation.report import show, summary
@@ -69,6 +69,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--corrections", action="store_true", help=again)
     once = "also learn all games one after another with one shared model, and see what is forgotten (seed 0)"
     parser.add_argument("--shared", action="store_true", help=once)
+    named = "with --shared: the games' vectors are as in games.yaml (given), or only begin so and are learned as well"
+    parser.add_argument("--vectors", choices=("given", "learned"), default="given", help=named)
     parser.add_argument("--resume", action="store_true", help="keep finished cells; without it they are taken anew")
     parser.add_argument("--only-kept", action="store_true", help="show what is finished, run nothing")
     parser.add_argument("--folder", type=Path, help="where cells and recordings are kept")
@@ -153,8 +155,9 @@ def _cells(games: list[str], args: argparse.Namespace) -> list[Cell]:
 
 def _shared(games: list[str], kept: dict[str, Kept], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The chain over these games: {"shared": its summary}, with what failed added to it."""
+    policy = LEARNED_VECTORS if args.vectors == "learned" else SHARED
     chain = Chain(tuple(
-        Cell(game, SHARED, 0, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults)
+        Cell(game, policy, 0, args.minutes, args.train_seconds, args.episodes, args.threads, args.faults)
         for game in games
     ))  # fmt: skip
     console = Console(stderr=True)
