@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from tray_agent.clients.cli.exit_codes import ExitCode
+from tray_agent.clients.cli.main import main
 from tray_agent.errors import TrayAgentError
 from tray_agent.evaluation import shared_chain
-from tray_agent.evaluation.cell import OURS, Cell, references
+from tray_agent.evaluation.cell import LEARNED_VECTORS, OURS, Cell, references
+from tray_agent.evaluation.learning import TimedLearning
 from tray_agent.evaluation.shared_chain import SHARED, Chain, run_chain
 from tray_agent.evaluation.shared_report import chain_summary
 from tray_agent.evaluation.store import Kept
+from tray_agent.settings.snapshot import load_settings
 
 CHAIN = Chain((Cell("a", SHARED), Cell("b", SHARED)))
 REFS = {"random": [0.0], "constant": [1.0], "player": [11.0], "constant_keys": "Space"}
@@ -89,3 +93,18 @@ def test_summary_tells_gain_and_forgetting() -> None:
     assert (b["alone"], b["shared"], b["after_all"]) == (None, 1.0, 1.0)
     assert (result["mean_alone"], result["mean_shared"], result["mean_after_all"]) == (None, 0.75, 0.625)
     assert (result["order"], result["checkpoint_mb"], b["others"]) == (["a", "b"], 5.0, ["a"])
+
+
+def test_learned_vectors_without_a_shared_model_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """They would change nothing: that is said before hours of work, with the remedy."""
+    assert main(["evaluate", "pong", "--vectors", "learned"]) == ExitCode.USAGE
+    assert "add --shared" in capsys.readouterr().err
+
+
+def test_policy_of_a_chain_says_whether_vectors_are_learned(tmp_path: Path) -> None:
+    """The trainer is asked for what the cell's name promises."""
+    profile = load_settings().game("pong")
+    for policy, vectors in ((SHARED, "given"), (LEARNED_VECTORS, "learned")):
+        cell = Cell("pong", policy)
+        asked = TimedLearning(cell, profile, profile.spec(), tmp_path, tmp_path, shared=True)
+        assert asked._job.vectors == vectors

@@ -90,13 +90,21 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
     return parse
 
 
+def _refusal(games: list[str], args: argparse.Namespace) -> str:
+    """What is wrong with what was asked for, and the remedy; "" if nothing is."""
+    if not games:
+        return "name a game, or a --suite"
+    if (OURS_START in (args.policy or ())) != (args.start is not None):
+        return f"--policy {OURS_START} and --start FILE go together"
+    if args.vectors == "learned" and not args.shared:
+        return "vectors are learned only with one model for all games: add --shared"
+    return ""
+
+
 def _run(args: argparse.Namespace) -> int:
     games = list(dict.fromkeys([*args.games, *SUITES.get(args.suite, ())]))
-    if not games:
-        print("tray-agent evaluate: name a game, or a --suite", file=sys.stderr)
-        return ExitCode.USAGE
-    if (OURS_START in (args.policy or ())) != (args.start is not None):
-        print(f"tray-agent evaluate: --policy {OURS_START} and --start FILE go together", file=sys.stderr)
+    if refusal := _refusal(games, args):
+        print(f"tray-agent evaluate: {refusal}", file=sys.stderr)
         return ExitCode.USAGE
     cells = _cells(games, args)
     folder = (args.folder or paths.data_folder() / "evaluation").absolute()
